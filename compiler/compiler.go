@@ -1,0 +1,200 @@
+// Package compiler turns a float model into one verified file: it schedules the equations, chooses
+// integers for every number, proves what may be claimed of the result, and encodes it.
+//
+// It promises that the same model and options give the same bytes on every machine, that every figure
+// in the file is proved in a form that format/verify re-checks without a solver, and that what cannot
+// be proved is absent. It knows nothing of training or of how an inference is run.
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/sparse-implicit/sim/compiler/internal/pass"
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
+)
+
+// Version is what the compiler writes into its files as their origin.
+const Version = "simc 0.1"
+
+// Errors that Compile wraps.
+var (
+	ErrOptions      = errors.New("unusable options")
+	ErrNotWellPosed = pass.ErrNotWellPosed // a loop that is not provably a contraction
+	ErrUnfit        = pass.ErrUnfit        // a number that the integer semantics cannot hold
+	ErrBound        = errors.New("the proved error bound is too large")
+)
+
+// Options says how to compile. The zero value is a sensible choice.
+type Options struct {
+	// Bits of inputs and states: 7 or 14; 0 takes 7 for models that decide (argmax, argmin) and 14 for
+	// those whose outputs are numbers.
+	Bits int
+	// WeightBits per weight: 8 (one plane) or 16 (two planes of 7 bits); 0 takes 8.
+	WeightBits int
+	// Codec of the streams in the file.
+	Codec simb.Codec
+	// MaxError, when positive, refuses a model whose proved bound over the box exceeds it in any output
+	// (in the outputs' own unit).
+	MaxError float64
+	// SourceHash is the SHA-256 of the .sim file, kept in the compiled one.
+	SourceHash [32]byte
+	// Sequence counts releases of a model.
+	Sequence uint64
+}
+
+// PassReport says what one pass did.
+type PassReport struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
+
+// WellPosed says by what the equilibrium is proved unique: "causal" (no cycle; Kappa 0), "norm"
+// (‖A‖∞ ≤ Kappa) or "perron" (|A|v ≤ Kappa·v with a stored v > 0).
+type WellPosed struct {
+	Kind  string  `json:"kind"`
+	Kappa float64 `json:"kappa"`
+}
+
+// Report is what compiling found. Bounds are per output, in the outputs' unit; nil when not proved.
+type Report struct {
+	FileBytes            int          `json:"file_bytes"`
+	RAMBytes             int          `json:"ram_bytes"`
+	MACs                 uint64       `json:"macs"`
+	Levels               int          `json:"levels"`
+	Loops                int          `json:"loops"`
+	Bits                 int          `json:"bits"`
+	NNZ                  int          `json:"nnz"`
+	WellPosed            WellPosed    `json:"well_posed"`
+	ErrorBoundBox        []float64    `json:"error_bound_box"`
+	ErrorBoundCalibrated []float64    `json:"error_bound_calibrated"`
+	Lipschitz            []float64    `json:"lipschitz"`
+	Passes               []PassReport `json:"passes"`
+}
+
+// Compile compiles a model into the bytes of a .simb file.
+func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
+	report := &Report{}
+	options, err := o.resolve(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := m.Validate(); err != nil {
+		return nil, nil, err
+	}
+	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
+	program := &pass.Program{Source: m, Options: options}
+	for _, step := range []struct {
+		name string
+		run  func() (string, error)
+	}{
+		{"prune", sure(program.Prune)},
+		{"schedule", sure(program.Schedule)},
+		{"well-posed", program.ProveWellPosed},
+		{"ranges", program.Ranges},
+		{"scales", program.Scales},
+		{"quantise", program.Quantise},
+		{"certify", program.Certify},
+		{"self-test", sure(program.Bundle)},
+	} {
+		detail, err := step.run()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+		report.add(step.name, detail)
+	}
+	compiled := program.Model()
+	compiled.Weights = compiled.Weights.Compact()
+	compiled.SourceHash, compiled.Compiler, compiled.Sequence = o.SourceHash, Version, o.Sequence
+	data, err := simb.Encode(compiled, simb.EncodeOptions{Codec: o.Codec})
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode: %w", err)
+	}
+	report.add("encode", fmt.Sprintf("%d bytes", len(data)))
+	report.fill(program, compiled, data)
+	return data, report, report.within(o.MaxError)
+}
+
+func sure(run func() string) func() (string, error) {
+	return func() (string, error) { return run(), nil }
+}
+
+// resolve checks the options and chooses what was left open.
+func (o Options) resolve(m *model.Model) (pass.Options, error) {
+	resolved := pass.Options{Planes: 1}
+	switch o.Bits {
+	case 0:
+		resolved.Width = quant.Width7
+		if m.Decision == model.DecideNone {
+			resolved.Width = quant.Width14
+		}
+	case 7, 14:
+		resolved.Width = quant.Width(o.Bits)
+	default:
+		return resolved, fmt.Errorf("bits %d: inputs and states have 7 or 14: %w", o.Bits, ErrOptions)
+	}
+	switch o.WeightBits {
+	case 0, 8:
+	case 16:
+		resolved.Planes = 2
+	default:
+		return resolved, fmt.Errorf("weights of %d bits: they have 8 or 16: %w", o.WeightBits, ErrOptions)
+	}
+	if o.MaxError < 0 || math.IsNaN(o.MaxError) {
+		return resolved, fmt.Errorf("a largest error of %g: it must not be negative: %w", o.MaxError, ErrOptions)
+	}
+	return resolved, nil
+}
+
+func (r *Report) add(name, detail string) {
+	r.Passes = append(r.Passes, PassReport{name, detail})
+}
+
+func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
+	r.FileBytes, r.RAMBytes, r.MACs = len(data), m.RAMBytes(), m.MACs()
+	r.Bits, r.NNZ = int(m.Width), m.NNZ()
+	for _, segment := range m.Schedule {
+		if segment.Sweeps > 0 {
+			r.Loops++
+		} else {
+			r.Levels++
+		}
+	}
+	r.WellPosed = WellPosed{program.Wellposed.Kind, float64(m.Certificates.Kappa)}
+	if e := m.Certificates.Box; e != nil {
+		r.ErrorBoundBox = widen(e.Output)
+	}
+	if e := m.Certificates.Calibrated; e != nil {
+		r.ErrorBoundCalibrated = widen(e.Output)
+	}
+	if len(m.Certificates.Lipschitz) > 0 {
+		r.Lipschitz = widen(m.Certificates.Lipschitz)
+	}
+}
+
+// within reports a proved bound above the user's limit, or one that could not be proved.
+func (r *Report) within(limit float64) error {
+	if limit == 0 {
+		return nil
+	}
+	if r.ErrorBoundBox == nil {
+		return fmt.Errorf("no bound over the box could be proved, so none below %g: %w", limit, ErrBound)
+	}
+	for k, e := range r.ErrorBoundBox {
+		if e > limit {
+			return fmt.Errorf("output %d may be off by %.4g over the box, more than %g: declare a smaller box, or use --bits 14 --weights 16: %w", k, e, limit, ErrBound)
+		}
+	}
+	return nil
+}
+
+func widen(values []float32) []float64 {
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = float64(v)
+	}
+	return out
+}

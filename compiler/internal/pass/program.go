@@ -1,0 +1,104 @@
+// Package pass holds the passes of the compiler. Each takes the program as the earlier ones left it,
+// adds its part and says in a line what it did; compiler.Compile runs them in order.
+//
+// It promises that a pass depends on nothing but the program (no clock, no randomness, no map order, no
+// fused arithmetic), so that the bytes that come out are the same on every machine. It knows nothing
+// of files, of training or of how an inference is run.
+package pass
+
+import (
+	"errors"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/format/sparse"
+)
+
+// Errors that the passes wrap.
+var (
+	ErrNotWellPosed = errors.New("the model is not provably well-posed")
+	ErrUnfit        = errors.New("the model does not fit the integer semantics")
+)
+
+// Options is what the user decides.
+type Options struct {
+	Width  quant.Width // 7 or 14
+	Planes uint8       // weight planes of every row: 1 or 2
+}
+
+// Program is a model on its way to the compiled form. Plan indices number what the compiled file
+// keeps; columns of Weights are the plan's inputs, then its states.
+type Program struct {
+	Options Options
+	Source  *model.Model
+
+	States  []int // source index of each state of the plan, in the order of computation
+	Inputs  []int // source index of each input of the plan, ascending
+	Weights *sparse.Matrix[float32]
+	Bias    []Bounded // what each row adds: b or d with the folded inputs, n + q
+
+	Segments   []simb.Segment // Sweeps is 1 for loops until Sweeps decides
+	InputPlan  []simb.Input
+	Wellposed  WellPosed
+	floatReach reach // over the region of inputs, of the float model alone: what scales are chosen from
+
+	Rows        []simb.Row
+	Tables      []simb.Table
+	Quantised   *sparse.Matrix[int16]
+	OutputScale float32
+
+	Certificates simb.Certificates
+	SelfTest     []simb.SelfTestCase
+}
+
+// Bounded is a real number known up to an error: it lies within Error of Value.
+type Bounded struct {
+	Value, Error float64
+}
+
+// states and inputs of the plan.
+func (p *Program) states() int { return len(p.States) }
+
+func (p *Program) outputs() int { return p.Source.Outputs() }
+
+// activation returns the activation of state i of the plan.
+func (p *Program) activation(i int) model.Activation { return p.Source.Activations[p.States[i]] }
+
+// stateColumn returns the state that column j of Weights stands for, or −1 for an input.
+func (p *Program) stateColumn(j int32) int {
+	if int(j) < len(p.Inputs) {
+		return -1
+	}
+	return int(j) - len(p.Inputs)
+}
+
+// segmentOf calls visit for each segment with the range of its states.
+func (p *Program) eachSegment(visit func(segment *simb.Segment, first, end int) error) error {
+	first := 0
+	for k := range p.Segments {
+		end := first + p.Segments[k].States
+		if err := visit(&p.Segments[k], first, end); err != nil {
+			return err
+		}
+		first = end
+	}
+	return nil
+}
+
+// Model assembles the compiled model.
+func (p *Program) Model() *simb.Model {
+	source := make([]int32, len(p.States))
+	for i, s := range p.States {
+		source[i] = int32(s)
+	}
+	decision := map[model.Decision]simb.Decision{
+		model.DecideNone: simb.DecideNone, model.DecideArgmax: simb.DecideArgmax, model.DecideArgmin: simb.DecideArgmin,
+	}[p.Source.Decision]
+	return &simb.Model{
+		Width: p.Options.Width, SourceInputs: p.Source.Inputs(), Inputs: p.InputPlan,
+		SourceStates: p.Source.States(), SourceState: source,
+		Rows: p.Rows, Weights: p.Quantised, Tables: p.Tables, OutputScale: p.OutputScale,
+		Decision: decision, Schedule: p.Segments, Certificates: p.Certificates, SelfTest: p.SelfTest,
+	}
+}
