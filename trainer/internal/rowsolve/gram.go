@@ -1,0 +1,168 @@
+package rowsolve
+
+import (
+	"fmt"
+	"math"
+	"sync"
+)
+
+// Gram holds the second moments of samples of features f and targets t in float64: Σ f fᵀ, Σ f tᵀ,
+// Σ f, Σ t, Σ t² and the number of samples. It is all that a row problem needs. The zero value is of
+// no use; NewGram makes one.
+//
+// Adding needs the Gram for itself. Reading, solving included, may be done by many goroutines.
+type Gram struct {
+	features, targets int
+	samples           int
+
+	// ff is features × features, row-major. Only tiles on and below the diagonal are kept up to
+	// date; at(i, j) with i ≥ j is always right.
+	ff []float64
+	ft []float64 // targets × features, row-major: one row per target
+
+	featureSum, targetSum, targetSquare []float64
+
+	mu     sync.Mutex
+	cached [2]*moments // with and without intercept, made on demand
+}
+
+// moments is the symmetric matrix and the right-hand sides of the row problems, per sample: raw
+// second moments without an intercept, covariances with one.
+type moments struct {
+	g  []float64 // features × features, both triangles
+	c  []float64 // targets × features
+	tt []float64 // per target
+	ok []bool    // per feature: whether it varies and is finite
+}
+
+// NewGram returns a Gram over no samples of so many features and targets.
+func NewGram(features, targets int) *Gram {
+	return &Gram{
+		features: features, targets: targets,
+		ff:         make([]float64, features*features),
+		ft:         make([]float64, targets*features),
+		featureSum: make([]float64, features),
+		targetSum:  make([]float64, targets), targetSquare: make([]float64, targets),
+	}
+}
+
+// Features returns the number of features.
+func (g *Gram) Features() int { return g.features }
+
+// Targets returns the number of targets.
+func (g *Gram) Targets() int { return g.targets }
+
+// Samples returns the number of samples added so far.
+func (g *Gram) Samples() int { return g.samples }
+
+// FF returns Σ f_i f_j over the samples.
+func (g *Gram) FF(i, j int) float64 { return g.ff[max(i, j)*g.features+min(i, j)] }
+
+// FT returns Σ f_j t_k over the samples.
+func (g *Gram) FT(j, k int) float64 { return g.ft[k*g.features+j] }
+
+// FeatureMean returns the mean of feature j over the samples.
+func (g *Gram) FeatureMean(j int) float64 { return g.featureSum[j] / float64(g.samples) }
+
+// TargetMean returns the mean of target k over the samples.
+func (g *Gram) TargetMean(k int) float64 { return g.targetSum[k] / float64(g.samples) }
+
+// FeatureStd returns the standard deviation of every feature over the samples (divisor m). A
+// variance that is nothing but rounding is given as 0.
+func (g *Gram) FeatureStd() []float64 {
+	std := make([]float64, g.features)
+	for j := range std {
+		std[j] = math.Sqrt(variance(g.FF(j, j), g.featureSum[j], g.samples))
+	}
+	return std
+}
+
+// TargetStd returns the standard deviation of every target over the samples (divisor m). A variance
+// that is nothing but rounding is given as 0.
+func (g *Gram) TargetStd() []float64 {
+	std := make([]float64, g.targets)
+	for k := range std {
+		std[k] = math.Sqrt(variance(g.targetSquare[k], g.targetSum[k], g.samples))
+	}
+	return std
+}
+
+// roundingVariance is the part of a second moment below which a difference to the squared mean is
+// taken for rounding. float32 samples that vary at all in their last place have a larger one only
+// when they vary by more than 1e-6 of their size.
+const roundingVariance = 1e-12
+
+func variance(square, sum float64, samples int) float64 {
+	m := float64(samples)
+	mean := sum / m
+	v := square/m - float64(mean*mean)
+	if v <= roundingVariance*(square/m) {
+		return 0
+	}
+	return v
+}
+
+// Merge adds the samples of o, a Gram over the same features and targets, to g. o is unchanged.
+func (g *Gram) Merge(o *Gram) error {
+	if g.features != o.features || g.targets != o.targets {
+		return fmt.Errorf("merging a Gram of %d features and %d targets into one of %d and %d", o.features, o.targets, g.features, g.targets)
+	}
+	g.samples += o.samples
+	for _, pair := range [][2][]float64{
+		{g.ff, o.ff}, {g.ft, o.ft}, {g.featureSum, o.featureSum}, {g.targetSum, o.targetSum}, {g.targetSquare, o.targetSquare},
+	} {
+		for i, v := range pair[1] {
+			pair[0][i] += v
+		}
+	}
+	g.forget()
+	return nil
+}
+
+func (g *Gram) forget() { g.cached = [2]*moments{} }
+
+// moments returns the matrix of the row problems, computed once.
+func (g *Gram) moments(intercept bool) *moments {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot := 0
+	if intercept {
+		slot = 1
+	}
+	if g.cached[slot] == nil {
+		g.cached[slot] = g.newMoments(intercept)
+	}
+	return g.cached[slot]
+}
+
+func (g *Gram) newMoments(intercept bool) *moments {
+	n, m := g.features, float64(g.samples)
+	centre := 0.0
+	if intercept {
+		centre = 1
+	}
+	mean := make([]float64, n)
+	for j := range mean {
+		mean[j] = centre * (g.featureSum[j] / m)
+	}
+	out := &moments{g: make([]float64, n*n), c: make([]float64, g.targets*n), tt: make([]float64, g.targets), ok: make([]bool, n)}
+	for i := range n {
+		for j := range i + 1 {
+			v := g.ff[i*n+j]/m - float64(mean[i]*mean[j])
+			out.g[i*n+j], out.g[j*n+i] = v, v
+		}
+		v := out.g[i*n+i]
+		out.ok[i] = v > roundingVariance*centre*(g.ff[i*n+i]/m) && !math.IsInf(v, 0)
+	}
+	for k := range g.targets {
+		tmean := centre * (g.targetSum[k] / m)
+		for j := range n {
+			out.c[k*n+j] = g.ft[k*n+j]/m - float64(tmean*mean[j])
+		}
+		out.tt[k] = g.targetSquare[k]/m - float64(tmean*tmean)
+		if intercept {
+			out.tt[k] = variance(g.targetSquare[k], g.targetSum[k], g.samples)
+		}
+	}
+	return out
+}

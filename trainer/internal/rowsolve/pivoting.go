@@ -1,0 +1,128 @@
+package rowsolve
+
+import "math"
+
+// maxPivots bounds the pivots of finish. It is far above what any row was seen to need; a row that
+// reaches it is returned with the gap it has.
+const maxPivots = 20000
+
+// finish certifies w and, while the gap is not closed, goes on by an active-set method that cannot
+// cycle: columns enter a few at a time (one, when several made no progress), w moves toward the
+// minimiser over the support as far as the first sign allows, the column that stopped it leaves. w is
+// feasible throughout and the objective descends. Columns that depend on the support may enter: their
+// pivot is floored, the step along the dependency is then huge and ends where a column leaves.
+func (s *solver) finish() certificate {
+	s.confine()
+	s.gradient()
+	best := s.certify()
+	entering := 8
+	stalled := 0
+	for pivots := 0; best.gap > stopAt*best.scale(0.5*s.tt) && pivots < maxPivots; {
+		s.violators(1)
+		if len(s.picks) > entering {
+			s.picks = s.picks[:entering]
+		}
+		for _, p := range s.picks {
+			s.enter(p.feature, s.g[p.feature], true)
+		}
+		pivots += 1 + s.descend()
+		s.confine()
+		s.gradient()
+		now := s.certify()
+		progress := now.objective < best.objective || now.gap < 0.5*best.gap
+		best = now
+		if progress {
+			stalled = 0
+			continue
+		}
+		entering = 1
+		if stalled++; stalled > 3 {
+			break
+		}
+	}
+	return best
+}
+
+// confine takes out of w what rounding put outside the ball.
+func (s *solver) confine() {
+	norm := s.signedNorm(s.w)
+	if s.ball == 0 || norm <= s.kappa {
+		return
+	}
+	for i, j := range s.active {
+		if s.inBall(j) {
+			s.w[i] *= s.kappa / norm
+		}
+	}
+}
+
+// descend moves w to the minimiser over the support, dropping columns one at a time where they reach
+// zero, and returns how many linear systems it solved. s.g is kept up to date.
+func (s *solver) descend() int {
+	for solves := 1; ; solves++ {
+		s.aim(1, true)
+		step, blocking := 1.0, -1
+		for i, t := range s.target {
+			if t*s.sign[i] >= 0 {
+				continue
+			}
+			if at := s.w[i] / (s.w[i] - t); blocking < 0 || at < step {
+				step, blocking = at, i
+			}
+		}
+		for i, t := range s.target {
+			s.target[i] = step * (t - s.w[i])
+		}
+		s.subtract(s.target, 1)
+		for i, d := range s.target {
+			s.w[i] += d
+			if s.w[i]*s.sign[i] < 0 {
+				s.w[i] = 0
+			}
+		}
+		if blocking < 0 {
+			return solves
+		}
+		// What rounding left of the blocking column is taken out of the gradient too.
+		if v := s.w[blocking]; v != 0 {
+			axpy(v, s.row(blocking), s.g)
+		}
+		s.leave(blocking)
+	}
+}
+
+// solution reports w in the terms of the problem.
+func (s *solver) solution(g *Gram, p *Problem, cert certificate) *Solution {
+	omega2 := float64(p.Omega * p.Omega)
+	out := &Solution{
+		Objective:  omega2 * cert.objective,
+		Gap:        0,
+		Mu:         omega2 * s.mu,
+		Iterations: s.iterations,
+	}
+	if cert.gap > 0 {
+		out.Gap = cert.gap / cert.scale(0.5*s.tt)
+	}
+	for _, j := range s.candidates {
+		if at := s.where[j]; at >= 0 && s.w[at] != 0 {
+			out.Support = append(out.Support, j)
+			out.Coef = append(out.Coef, s.w[at])
+		}
+	}
+	if p.Intercept {
+		out.Intercept = g.intercept(p.Target, out.Support, out.Coef)
+	}
+	if math.IsNaN(out.Gap) {
+		out.Gap = math.Inf(1)
+	}
+	return out
+}
+
+// intercept returns the β that is optimal for the coefficients.
+func (g *Gram) intercept(target int, support []int32, coef []float64) float64 {
+	beta := g.TargetMean(target)
+	for i, j := range support {
+		beta -= float64(coef[i] * g.FeatureMean(int(j)))
+	}
+	return beta
+}
