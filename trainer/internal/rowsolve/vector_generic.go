@@ -48,8 +48,8 @@ func axpy4Generic(a *[4]float64, x0, x1, x2, x3, y []float64) {
 	}
 }
 
-// rotateGeneric applies a plane rotation: dst_i = c·x_i + s·v_i and v_i = c·v_i − s·x_i. dst may be x
-// or start before it in the same array.
+// rotateGeneric applies a plane rotation: dst_i = c·x_i + s·v_i and v_i = c·v_i − s·x_i. dst and x do
+// not overlap.
 func rotateGeneric(c, s float64, dst, x, v []float64) {
 	dst, v = dst[:len(x)], v[:len(x)]
 	for i, a := range x {

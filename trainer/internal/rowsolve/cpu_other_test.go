@@ -1,0 +1,6 @@
+//go:build !unix
+
+package rowsolve
+
+// userSeconds is not known here.
+func userSeconds() float64 { return 0 }
