@@ -1,0 +1,278 @@
+package verify
+
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
+)
+
+// curveError bounds the absolute error of model.TanhOf and model.SigmoidOf.
+const curveError = 0x1p-50
+
+// curve encloses tanh or sigmoid at one point.
+func curve(kind simb.Kind, x float64) interval {
+	if kind == simb.Sigmoid {
+		v := point(model.SigmoidOf(x)).widen(curveError)
+		return interval{max(v.lo, 0), min(v.hi, 1)}
+	}
+	v := point(model.TanhOf(x)).widen(curveError)
+	v = interval{max(v.lo, -1), min(v.hi, 1)}
+	if x >= 0 { // tanh keeps the sign, and does not enlarge
+		return interval{max(v.lo, 0), min(v.hi, x)}
+	}
+	return interval{max(v.lo, x), min(v.hi, 0)}
+}
+
+// gain bounds the slope of a state's activation.
+func gain(kind simb.Kind) float64 {
+	if kind == simb.Sigmoid {
+		return 0.25
+	}
+	return 1
+}
+
+// ownLimits returns the limits of the function itself, ±Inf where it has none. A clipped relu or hard
+// tanh whose limit c the file does not hold (Slope 0) is taken to end at unknown, its limits' worth.
+func (c *checker) ownLimits(i int, unknownLo, unknownHi float64) (lo, hi float64) {
+	row := &c.m.Rows[i]
+	limit := float64(row.Slope)
+	switch row.Kind {
+	case simb.ReLU:
+		return 0, math.Inf(1)
+	case simb.ClippedReLU:
+		if limit > 0 {
+			return 0, limit
+		}
+		return 0, unknownHi
+	case simb.HardTanh:
+		if limit > 0 {
+			return -limit, limit
+		}
+		return unknownLo, unknownHi
+	}
+	return math.Inf(-1), math.Inf(1)
+}
+
+// activate encloses φ over a range of z. Where the file does not say where a clipped relu or hard tanh
+// ends, it is taken to end half a step before the integers' limit, the least that the check "limits"
+// leaves possible; against the float model the check "activations" then uses its true limit.
+func (c *checker) activate(i int, z interval) interval {
+	row := &c.m.Rows[i]
+	switch row.Kind {
+	case simb.Tanh, simb.Sigmoid:
+		return interval{curve(row.Kind, z.lo).lo, curve(row.Kind, z.hi).hi}
+	case simb.LeakyReLU:
+		slope := float64(row.Slope)
+		if z.lo < 0 {
+			z.lo = mulDown(slope, z.lo)
+		}
+		if z.hi < 0 {
+			z.hi = mulUp(slope, z.hi)
+		}
+		return z
+	}
+	bottom, top := c.limits(i)
+	half := float64(row.Scale) / 2
+	lo, hi := c.ownLimits(i, addUp(bottom, half), subDown(top, half))
+	return interval{min(max(z.lo, lo), hi), max(min(z.hi, hi), lo)}
+}
+
+// tableProof is what is known of one stored table.
+type tableProof struct {
+	span   span
+	curve  []interval // φ(Step·t) for every t of the domain, made when first needed
+	errors map[tableUse]float64
+}
+
+// tableUse is how a state reads a table's entries.
+type tableUse struct {
+	scale float32
+	zero  uint16
+}
+
+// tableError returns τ: the largest |s(T(t) − z) − φ(Step·t)| over the domain, and beyond its ends, where
+// the last entry stands for all that φ still does.
+func (c *checker) tableError(i int) float64 {
+	row := &c.m.Rows[i]
+	proof, use := &c.tables[row.Table], tableUse{row.Scale, row.Zero}
+	if known, found := proof.errors[use]; found {
+		return known
+	}
+	table := &c.m.Tables[row.Table]
+	least, most := c.m.Width.TableDomain()
+	if proof.curve == nil {
+		proof.curve = make([]interval, most-least+1)
+		for t := least; t <= most; t++ {
+			proof.curve[t-least] = curve(table.Kind, float64(table.Step)*float64(t)) // the product is exact
+		}
+		proof.errors = map[tableUse]float64{}
+	}
+	bottom, top := -1.0, 1.0
+	if table.Kind == simb.Sigmoid {
+		bottom = 0
+	}
+	first := worth(row, lookUp(c.m.Width, table.Entries, least))
+	last := worth(row, lookUp(c.m.Width, table.Entries, most))
+	worst := max(point(bottom).distance(first), point(top).distance(last))
+	for t := least; t <= most; t++ {
+		worst = max(worst, proof.curve[t-least].distance(worth(row, lookUp(c.m.Width, table.Entries, t))))
+	}
+	proof.errors[use] = worst
+	return worst
+}
+
+// rounding returns r_i: what separates a state's integer result from φ of its accumulator's real worth,
+// apart from what a saturation cuts off.
+func (c *checker) rounding(i int) float64 {
+	row := &c.m.Rows[i]
+	half := float64(c.m.Unit(i)) / 2
+	switch row.Kind {
+	case simb.Tanh, simb.Sigmoid:
+		return addUp(c.tableError(i), mulUp(gain(row.Kind), half))
+	case simb.LeakyReLU:
+		below := max(-c.ranges[i].lo, 0)
+		wanted := c.units[i].mul(point(float64(row.Slope)))
+		scale, ratio := float64(row.Scale), row.Negative.Ratio()
+		stands := interval{mulDown(scale, ratio), mulUp(scale, ratio)}
+		off := max(subUp(wanted.hi, stands.lo), subUp(stands.hi, wanted.lo))
+		return addUp(half, mulUp(off, fromInt(below).hi))
+	}
+	return half
+}
+
+// cut returns what clamping can take off the real range of a state: zero where the clamp is the
+// function's own limit or is proved never to act. It needs reach.
+func (c *checker) cut(i int) float64 {
+	row := &c.m.Rows[i]
+	if row.Table != simb.NoTable {
+		return 0
+	}
+	bottom, top := c.limits(i)
+	lo, hi := c.ownLimits(i, math.Inf(-1), math.Inf(1))
+	reach := c.reach(i)
+	over := 0.0
+	if row.Saturates&simb.SaturatesLow != 0 {
+		over = max(over, subUp(bottom, max(reach.lo, lo)))
+	}
+	if row.Saturates&simb.SaturatesHigh != 0 {
+		over = max(over, subUp(min(reach.hi, hi), top))
+	}
+	return over
+}
+
+// limitFlags checks that every clamp is the function's own limit to within half a step, or is counted as
+// a saturation, or can never act: only then do the claims mean what they say.
+func (c *checker) limitFlags() Check {
+	const name = "limits"
+	for i := range c.n {
+		row := &c.m.Rows[i]
+		low, high := row.Saturates&simb.SaturatesLow != 0, row.Saturates&simb.SaturatesHigh != 0
+		if row.Table != simb.NoTable {
+			if low || high {
+				return failed(name, "state %d has a table and counts saturations", i)
+			}
+			continue
+		}
+		if row.Kind == simb.LeakyReLU && !(row.Slope > 0 && row.Slope <= 1) {
+			return failed(name, "state %d: slope %g is not in (0, 1]", i, row.Slope)
+		}
+		bottom, top := c.limits(i)
+		ownLo, ownHi := c.ownLimits(i, bottom, top)
+		half := float64(row.Scale) / 2
+		least, most := c.clampRange(i)
+		if !limitHolds(low, least >= int64(row.Lo), subUp(bottom, ownLo), subUp(ownLo, bottom), half) {
+			return failed(name, "state %d: the lower limit %g is neither the function's own (%g) nor counted as a saturation, or it lies beyond it", i, bottom, ownLo)
+		}
+		if !limitHolds(high, most <= int64(row.Hi), subUp(ownHi, top), subUp(top, ownHi), half) {
+			return failed(name, "state %d: the upper limit %g is neither the function's own (%g) nor counted as a saturation, or it lies beyond it", i, top, ownHi)
+		}
+	}
+	return passed(name, "every clamp is the function's own limit or is counted")
+}
+
+// limitHolds judges one limit: short and beyond are how far it falls short of the function's own limit and
+// reaches beyond it. A counted one may fall short by any amount.
+func limitHolds(counted, unreached bool, short, beyond, half float64) bool {
+	if beyond > half {
+		return false
+	}
+	return counted || unreached || short <= half
+}
+
+// clampRange returns the smallest and largest t + z of a state without a table.
+func (c *checker) clampRange(i int) (least, most int64) {
+	row := &c.m.Rows[i]
+	below := row.Multiplier
+	if row.Kind == simb.LeakyReLU && c.ranges[i].lo < 0 {
+		below = row.Negative
+	}
+	above := row.Multiplier
+	if row.Kind == simb.LeakyReLU && c.ranges[i].hi < 0 {
+		above = row.Negative
+	}
+	z := int64(row.Zero)
+	return requantise(below, c.ranges[i].lo) + z, requantise(above, c.ranges[i].hi) + z
+}
+
+// tableChecks checks that tables ascend, stay within Q and belong to the functions that read them, and
+// bounds their error.
+func (c *checker) tableChecks() Check {
+	const name = "tables"
+	for k := range c.m.Tables {
+		t := &c.m.Tables[k]
+		if t.Kind != simb.Tanh && t.Kind != simb.Sigmoid {
+			return failed(name, "table %d stands for activation %d, it must be tanh or sigmoid", k, t.Kind)
+		}
+		for e, v := range t.Entries {
+			if int32(v) > c.m.Width.Max() {
+				return failed(name, "table %d: entry %d is %d, above Q = %d", k, e, v, c.m.Width.Max())
+			}
+			if e > 0 && v < t.Entries[e-1] {
+				return failed(name, "table %d: entry %d is %d after %d, entries must not descend", k, e, v, t.Entries[e-1])
+			}
+		}
+	}
+	worst := 0.0
+	for i := range c.n {
+		row := &c.m.Rows[i]
+		if row.Table == simb.NoTable {
+			continue
+		}
+		if c.m.Tables[row.Table].Kind != row.Kind {
+			return failed(name, "state %d is of activation %d, its table of %d", i, row.Kind, c.m.Tables[row.Table].Kind)
+		}
+		worst = max(worst, c.tableError(i))
+	}
+	if math.IsInf(worst, 0) {
+		return failed(name, "a table's error is not finite")
+	}
+	return passed(name, "%d tables, off by at most %.3g", len(c.m.Tables), worst)
+}
+
+// lookUp reads a table as the specification says: directly, or by linear interpolation between
+// entries 256 apart.
+func lookUp(width quant.Width, entries []uint16, t int64) int64 {
+	least, most := width.TableDomain()
+	u := min(max(t, least), most) - least
+	if width == quant.Width7 {
+		return int64(entries[u])
+	}
+	left, right := int64(entries[u/256]), int64(entries[u/256+1])
+	return left + ((right-left)*(u%256)+128)>>8
+}
+
+// requantise returns acc·M/2^S rounded half up.
+func requantise(m quant.Multiplier, acc int64) int64 {
+	return (acc*int64(m.M) + 1<<(m.S-1)) >> m.S
+}
+
+// fromInt encloses an integer.
+func fromInt(v int64) interval {
+	f := float64(v)
+	if v >= -1<<53 && v <= 1<<53 {
+		return point(f)
+	}
+	return interval{nextDown(f), nextUp(f)}
+}
