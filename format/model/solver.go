@@ -8,103 +8,178 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// ErrNoEquilibrium is returned by Solve when the sweeps of a loop do not settle.
-var ErrNoEquilibrium = errors.New("no equilibrium found")
+// ErrNoEquilibrium is wrapped by the error of Solve when a loop does not settle: the model is not well
+// posed, or so close to that limit that its equilibrium cannot be iterated to.
+var ErrNoEquilibrium = errors.New("no equilibrium")
 
-// Limits of the reference solver's sweeps over a loop.
+// Limits of the iteration.
 const (
-	solverSweeps    = 100000
-	solverTolerance = 1e-13
+	// SolveTolerance is the accuracy to which a loop's states are iterated, relative to the largest
+	// state of the loop.
+	SolveTolerance = 1e-13
+	// MaxSolveSweeps is the number of sweeps after which a loop is given up.
+	MaxSolveSweeps = 100_000
 )
 
-// Solver computes equilibria of one model in float64: the oracle that everything else is held against.
-// States outside cycles are computed once in an order of computation, exactly; each cycle is swept until
-// no state moves by more than 1e-13 of its size. Products and sums are rounded one by one, in a fixed
-// order, so that the bits are the same on every architecture. A Solver belongs to one goroutine.
+// Solver computes equilibria of one model in float64: the reference that everything else is held
+// against. Results are a function of model and input alone, with the same bits on every architecture:
+// products and sums are rounded one by one, in the order of the stored entries. A Solver belongs to one
+// goroutine.
+//
+// States outside loops are exact up to rounding, in topological order of A's graph. A loop is iterated
+// by Gauss-Seidel sweeps from zero, which converge wherever λ(|A|) < 1.
 type Solver struct {
-	model      *Model
+	model   *Model
+	inputs  rows64 // B
+	outside rows64 // entries of A that are read from earlier components
+	inside  rows64 // entries of A within a loop
+	readout rows64 // C
+	direct  rows64 // D
+
 	components [][]int
-	loop       []bool // per component
-	next       []float64
+	loop       []bool    // per component
+	base       []float64 // per state: b + B u + what earlier components give
+	state      []float64 // used when the caller wants no states
 	sweeps     int
 }
 
-// NewSolver validates the model and prepares its order of computation.
-func NewSolver(m *Model) (*Solver, error) {
-	if err := m.Validate(); err != nil {
-		return nil, err
-	}
-	s := &Solver{model: m, components: sparse.Components(m.A)}
-	s.loop = make([]bool, len(s.components))
-	largest := 0
-	for k, component := range s.components {
-		s.loop[k] = sparse.IsLoop(m.A, component)
-		largest = max(largest, len(component))
-	}
-	s.next = make([]float64, largest)
-	return s, nil
+// rows64 is a matrix widened to float64.
+type rows64 struct {
+	indptr, indices []int32
+	data            []float64
 }
 
-// Solve computes the equilibrium x (length n) and the outputs y (length q) for the input u (length p).
-func (s *Solver) Solve(u, x, y []float64) error {
-	m := s.model
-	if len(u) != m.Inputs() || len(x) != m.States() || len(y) != m.Outputs() {
-		return fmt.Errorf("lengths %d, %d, %d of u, x, y; the model needs %d, %d, %d: %w", len(u), len(x), len(y), m.Inputs(), m.States(), m.Outputs(), ErrInvalid)
+func widen(m *sparse.Matrix[float32]) rows64 {
+	r := rows64{m.Indptr, m.Indices, make([]float64, len(m.Data))}
+	for k, v := range m.Data {
+		r.data[k] = float64(v)
 	}
-	s.sweeps = 0
-	clear(x)
-	for k, component := range s.components {
-		if !s.loop[k] {
-			i := component[0]
-			x[i] = m.Activations[i].Apply(s.preactivation(i, u, x))
-			continue
-		}
-		if err := s.settle(component, u, x); err != nil {
-			return err
-		}
-	}
-	for k := range y {
-		sum := float64(m.OutputBias[k])
-		sum = accumulate(m.D, k, u, sum)
-		y[k] = accumulate(m.C, k, x, sum)
-	}
-	return nil
+	return r
 }
 
-// Sweeps returns how many sweeps the loops of the last Solve took together.
-func (s *Solver) Sweeps() int { return s.sweeps }
-
-func (s *Solver) preactivation(i int, u, x []float64) float64 {
-	sum := accumulate(s.model.B, i, u, float64(s.model.StateBias[i]))
-	return accumulate(s.model.A, i, x, sum)
-}
-
-func accumulate(w *sparse.Matrix[float32], i int, v []float64, sum float64) float64 {
-	cols, values := w.Row(i)
-	for k, j := range cols {
-		sum += float64(float64(values[k]) * v[j])
+// dot returns sum + row i times x, unfused, in the order of the entries.
+func (r *rows64) dot(sum float64, i int, x []float64) float64 {
+	for k := r.indptr[i]; k < r.indptr[i+1]; k++ {
+		sum += float64(r.data[k] * x[r.indices[k]])
 	}
 	return sum
 }
 
-// settle sweeps a loop until it rests.
-func (s *Solver) settle(component []int, u, x []float64) error {
-	for range solverSweeps {
-		s.sweeps++
-		moved := false
-		for k, i := range component {
-			v := s.model.Activations[i].Apply(s.preactivation(i, u, x))
-			if math.Abs(v-x[i]) > solverTolerance*max(1, math.Abs(v)) {
-				moved = true
+// NewSolver prepares a solver; the model must not change while it is used. Errors are those of
+// Validate.
+func NewSolver(m *Model) (*Solver, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	n := m.States()
+	s := &Solver{
+		model: m, inputs: widen(m.B), readout: widen(m.C), direct: widen(m.D),
+		components: sparse.Components(m.A), base: make([]float64, n), state: make([]float64, n),
+	}
+	home := make([]int, n) // the loop of a state, −1 outside loops
+	for c, component := range s.components {
+		s.loop = append(s.loop, sparse.IsLoop(m.A, component))
+		for _, i := range component {
+			home[i] = -1
+			if s.loop[c] {
+				home[i] = c
 			}
-			s.next[k] = v
-		}
-		for k, i := range component {
-			x[i] = s.next[k]
-		}
-		if !moved {
-			return nil
 		}
 	}
-	return fmt.Errorf("the loop through state %d still moves after %d sweeps: %w", component[0], solverSweeps, ErrNoEquilibrium)
+	inside, outside := sparse.New[float32](n, n), sparse.New[float32](n, n)
+	for i := range n {
+		cols, values := m.A.Row(i)
+		for k, j := range cols {
+			to := outside
+			if home[i] >= 0 && home[j] == home[i] {
+				to = inside
+			}
+			to.AppendRow(i, cols[k:k+1], values[k:k+1])
+		}
+		inside.AppendRow(i, nil, nil)
+		outside.AppendRow(i, nil, nil)
+	}
+	s.inside, s.outside = widen(inside), widen(outside)
+	return s, nil
+}
+
+// Solve computes the equilibrium x (length n) and the outputs y (length q) for the input u (length p).
+// x or y may be nil when they are not wanted. u need not lie in the model's box. Errors: a wrong length
+// or a number that is not finite in u (wrapping ErrInvalid), ErrNoEquilibrium.
+func (s *Solver) Solve(u, x, y []float64) error {
+	m := s.model
+	if x == nil {
+		x = s.state
+	}
+	if len(u) != m.Inputs() || len(x) != m.States() || (y != nil && len(y) != m.Outputs()) {
+		return fmt.Errorf("%d inputs, %d states, %d outputs given, the model has %d, %d, %d: %w", len(u), len(x), len(y), m.Inputs(), m.States(), m.Outputs(), ErrInvalid)
+	}
+	for j, v := range u {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Errorf("input %d is %g, every input must be finite: %w", j, v, ErrInvalid)
+		}
+	}
+	s.sweeps = 0
+	clear(x)
+	for c, component := range s.components {
+		for _, i := range component {
+			s.base[i] = s.outside.dot(s.inputs.dot(float64(m.StateBias[i]), i, u), i, x)
+		}
+		if !s.loop[c] {
+			i := component[0]
+			x[i] = m.Activations[i].Apply(s.base[i])
+			continue
+		}
+		if err := s.settle(component, x); err != nil {
+			return err
+		}
+	}
+	for k := range y {
+		y[k] = s.direct.dot(s.readout.dot(float64(m.OutputBias[k]), k, x), k, u)
+	}
+	return nil
+}
+
+// Sweeps returns how many sweeps the slowest loop of the last Solve took, 0 without loops.
+func (s *Solver) Sweeps() int { return s.sweeps }
+
+// settle iterates one loop. It has settled when the change of a sweep is below the tolerance and so is
+// what all further sweeps would add at the rate seen last, δ·ρ/(1−ρ); or when the change is below the
+// tolerance and shrinks no more, because rounding is all that is left of it.
+func (s *Solver) settle(component []int, x []float64) error {
+	before := math.Inf(1)
+	for sweep := 1; sweep <= MaxSolveSweeps; sweep++ {
+		change, size := 0.0, 0.0
+		for _, i := range component {
+			v := s.model.Activations[i].Apply(s.inside.dot(s.base[i], i, x))
+			change = max(change, math.Abs(v-x[i])) // max keeps NaN
+			size = max(size, math.Abs(v))
+			x[i] = v
+		}
+		s.sweeps = max(s.sweeps, sweep)
+		if !(change <= math.MaxFloat64) {
+			break
+		}
+		tolerance := SolveTolerance * size
+		if change <= tolerance && (change >= before || change*change <= tolerance*(before-change)) {
+			return nil
+		}
+		before = change
+	}
+	return fmt.Errorf("the loop of %d states around state %d does not settle within %d sweeps: %w", len(component), component[0], s.sweeps, ErrNoEquilibrium)
+}
+
+// Decide applies the model's decision rule to outputs: the index of the largest or smallest, the lowest
+// index among equals; −1 when the rule is none.
+func (m *Model) Decide(y []float64) int {
+	if m.Decision == DecideNone || len(y) == 0 {
+		return -1
+	}
+	best := 0
+	for k, v := range y {
+		if (m.Decision == DecideArgmax && v > y[best]) || (m.Decision == DecideArgmin && v < y[best]) {
+			best = k
+		}
+	}
+	return best
 }
