@@ -1,0 +1,91 @@
+package runtime
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/runtime/internal/kernel"
+)
+
+// variants returns the model in every way it can be run on this machine.
+func variants(t testing.TB, m *simb.Model) map[string]*Model {
+	t.Helper()
+	all := map[string]*Model{}
+	for _, name := range kernel.Names() {
+		model, err := newModel(m, nil, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = model
+	}
+	model, err := newModel(m, streamsOf(m), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all[model.Kernel()] = model
+	return all
+}
+
+// run makes one inference from inputs of the plan.
+func run(s *Session, plan []uint16) answer {
+	a := answer{Outputs: make([]int32, s.model.Outputs())}
+	s.inferPlan(a.Outputs, plan)
+	if n := s.model.States(); n > 0 {
+		a.States = make([]uint16, n)
+		_ = s.CopyStates(a.States)
+	}
+	a.Sweeps, a.Saturations = s.Stats().Sweeps, s.Stats().Saturations
+	return a
+}
+
+func TestRandomModelsGiveTheBitsOfTheOracle(t *testing.T) {
+	seen := map[string]int{}
+	for seed := range uint64(300) {
+		d := &dice{seed}
+		m := randomModel(d, randomShape(d))
+		plans := [][]uint16{randomPlan(d, m), randomPlan(d, m), randomPlan(d, m)}
+		for name, model := range variants(t, m) {
+			session := model.NewSession()
+			for k, plan := range plans {
+				want, got := oracle(m, plan), run(session, plan)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("seed %d, input %d, kernel %s (-oracle +kernel):\n%s", seed, k, name, diff)
+				}
+				count(seen, m, want)
+			}
+		}
+	}
+	for _, what := range []string{"7 bits", "14 bits", "two planes", "saturated", "early end", "all sweeps", "self-loop"} {
+		if seen[what] < 20 {
+			t.Errorf("the random models show %q only %d times; the test has lost its force", what, seen[what])
+		}
+	}
+}
+
+// count notes what an inference exercised.
+func count(seen map[string]int, m *simb.Model, a answer) {
+	seen[map[bool]string{true: "7 bits", false: "14 bits"}[m.Width == 7]]++
+	if a.Saturations > 0 {
+		seen["saturated"]++
+	}
+	allowed := uint64(0)
+	for _, s := range m.Schedule {
+		allowed += uint64(s.Sweeps)
+	}
+	if a.Sweeps < allowed {
+		seen["early end"]++
+	}
+	if a.Sweeps == allowed && allowed > 0 {
+		seen["all sweeps"]++
+	}
+	for i := range m.Rows {
+		if m.Rows[i].Planes == 2 {
+			seen["two planes"]++
+		}
+		if i < m.States() && m.Weights.At(i, len(m.Inputs)+i) != 0 {
+			seen["self-loop"]++
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"slices"
+
+	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/runtime/internal/kernel"
+)
+
+// Model is a compiled model, verified and ready to run. It is never written again: any number of
+// goroutines may use it, each with a Session of its own.
+type Model struct {
+	program kernel.Program
+	engine7 kernel.Engine[uint8] // the one of the model's width is set
+	engine14 kernel.Engine[uint16]
+	kernel  string
+
+	inputs       []simb.Input // those that the plan reads
+	sourceInputs int
+	outputScale  float32
+	decision     Decision
+	memory       int
+	macs         uint64
+	bounds       ErrorBounds
+	selfTest     []simb.SelfTestCase
+}
+
+// Decision is the rule by which outputs become one class.
+type Decision = simb.Decision
+
+// The decision rules.
+const (
+	DecideNone   = simb.DecideNone   // the outputs are the answer; Decide is an error
+	DecideArgmax = simb.DecideArgmax // the index of the largest output
+	DecideArgmin = simb.DecideArgmin // the index of the smallest output
+)
+
+// ErrorBounds are the bounds on |y − y*| that the file claims, y* the output of the real model, one for
+// each output. `simc verify` proves them again.
+type ErrorBounds struct {
+	Box        []float32 // for every input in the box, clipping included; nil when not proved
+	Calibrated []float32 // for every inference that reports no saturation; nil when not proved
+}
+
+// Inputs returns how many numbers an inference takes.
+func (m *Model) Inputs() int { return m.sourceInputs }
+
+// Outputs returns how many numbers an inference gives.
+func (m *Model) Outputs() int { return m.program.Outputs() }
+
+// States returns how many states the compiled model has; the float model may have had more.
+func (m *Model) States() int { return m.program.States }
+
+// Width returns the bits of every input and state: 7 or 14.
+func (m *Model) Width() int { return int(m.program.Width) }
+
+// MemorySize returns the working memory of a session in bytes: exactly the sum of WorkspaceSize. It is
+// the file's ram_bytes.
+func (m *Model) MemorySize() int { return m.memory }
+
+// PackedBytes returns what the kernel packed when the model was loaded, in bytes: 0 for WithInPlace.
+// Parameters of rows and inputs, some dozens of bytes each, come on top in either case.
+func (m *Model) PackedBytes() int {
+	if m.program.Width == quant.Width7 {
+		return m.engine7.Bytes()
+	}
+	return m.engine14.Bytes()
+}
+
+// MACs returns the number of multiply-accumulates that no inference exceeds.
+func (m *Model) MACs() uint64 { return m.macs }
+
+// Kernel returns the name of the kernel that runs the model: "portable", or "in place" for WithInPlace.
+func (m *Model) Kernel() string { return m.kernel }
+
+// OutputScale returns what one unit of an integer output is worth.
+func (m *Model) OutputScale() float32 { return m.outputScale }
+
+// Decision returns the rule that Decide follows.
+func (m *Model) Decision() Decision { return m.decision }
+
+// InputScale returns what an integer q of input j is worth: scale·(q − zero). An input that the compiled
+// model does not read has the scale 0. j is in [0, Inputs()).
+func (m *Model) InputScale(j int) (scale float32, zero int32) {
+	k, read := slices.BinarySearchFunc(m.inputs, j, func(in simb.Input, j int) int { return int(in.Source) - j })
+	if !read {
+		return 0, 0
+	}
+	return m.inputs[k].Scale, m.inputs[k].Zero
+}
+
+// InputBox returns the range that input j was declared to have: values outside are clamped and counted
+// as saturations. For an input that the compiled model does not read it is empty: 0, 0.
+func (m *Model) InputBox(j int) (lo, hi float32) {
+	k, read := slices.BinarySearchFunc(m.inputs, j, func(in simb.Input, j int) int { return int(in.Source) - j })
+	if !read {
+		return 0, 0
+	}
+	return m.inputs[k].Lo, m.inputs[k].Hi
+}
+
+// ErrorBounds returns the bounds that the file claims, in newly made slices.
+func (m *Model) ErrorBounds() ErrorBounds {
+	return ErrorBounds{Box: slices.Clone(m.bounds.Box), Calibrated: slices.Clone(m.bounds.Calibrated)}
+}
