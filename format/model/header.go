@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -167,20 +168,21 @@ func parseTensor(m member, body []byte) (tensor, span, error) {
 	if start < 0 || end < start || end > int64(len(body)) {
 		return fail("data_offsets [%d, %d] do not lie in the %d bytes of data", start, end, len(body))
 	}
-	bytes := size
 	t := tensor{name: m.name, dtype: dtype, raw: body[start:end:end]}
+	room := end - start
+	need, empty := size, slices.Contains(shape, 0)
 	for _, d := range shape {
-		if d < 0 || d > int64(len(body)) {
-			return fail("shape %v is not that of a tensor in %d bytes of data", shape, len(body))
+		if d < 0 || (!empty && d > room/need) || d > math.MaxInt32 {
+			return fail("shape %v of %s does not fit the %d bytes that data_offsets give", shape, dtype, room)
 		}
-		bytes *= d // at most 2⁴·2³¹ times at most 2³¹ before the check below stops it
-		if bytes > int64(len(body)) {
-			return fail("shape %v of %s needs more than the %d bytes of data", shape, dtype, len(body))
-		}
+		need *= max(d, 1)
 		t.shape = append(t.shape, int(d))
 	}
-	if bytes != end-start {
-		return fail("shape %v of %s needs %d bytes, data_offsets give %d", shape, dtype, bytes, end-start)
+	if empty {
+		need = 0
+	}
+	if need != room {
+		return fail("shape %v of %s takes %d bytes, data_offsets give %d", shape, dtype, need, room)
 	}
 	return t, span{m.name, start, end}, nil
 }

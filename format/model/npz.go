@@ -44,6 +44,9 @@ func FromNPZ(archive *npz.Archive) (*Model, error) {
 	return m, m.Validate()
 }
 
+// maxNPZDimension caps what an array without elements can make us allocate.
+const maxNPZDimension = 1 << 20
+
 // npzReader reads arrays by name; after the first error it returns nothing of use.
 type npzReader struct {
 	archive *npz.Archive
@@ -76,6 +79,10 @@ func (r *npzReader) matrix(name string) *sparse.Matrix[float32] {
 	}
 	if len(shape) != 2 {
 		r.err = fmt.Errorf("array %q has shape %v, a matrix is needed: %w", name, shape, ErrInvalid)
+		return nil
+	}
+	if max(shape[0], shape[1]) > maxNPZDimension { // an empty matrix may claim any number of rows
+		r.err = fmt.Errorf("array %q has shape %v, at most %d rows and columns are read: %w", name, shape, maxNPZDimension, npz.ErrTooLarge)
 		return nil
 	}
 	return sparse.FromDense(shape[0], shape[1], values)

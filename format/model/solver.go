@@ -86,21 +86,25 @@ func NewSolver(m *Model) (*Solver, error) {
 			}
 		}
 	}
-	inside, outside := sparse.New[float32](n, n), sparse.New[float32](n, n)
-	for i := range n {
-		cols, values := m.A.Row(i)
-		for k, j := range cols {
-			to := outside
-			if home[i] >= 0 && home[j] == home[i] {
-				to = inside
-			}
-			to.AppendRow(i, cols[k:k+1], values[k:k+1])
-		}
-		inside.AppendRow(i, nil, nil)
-		outside.AppendRow(i, nil, nil)
-	}
-	s.inside, s.outside = widen(inside), widen(outside)
+	s.inside = widen(filter(m.A, func(i, j int) bool { return home[i] >= 0 && home[i] == home[j] }))
+	s.outside = widen(filter(m.A, func(i, j int) bool { return home[i] < 0 || home[i] != home[j] }))
 	return s, nil
+}
+
+// filter keeps the entries of m that keep accepts.
+func filter(m *sparse.Matrix[float32], keep func(i, j int) bool) *sparse.Matrix[float32] {
+	out := sparse.New[float32](m.Rows, m.Cols)
+	for i := range m.Rows {
+		cols, values := m.Row(i)
+		for k, j := range cols {
+			if keep(i, int(j)) {
+				out.Indices = append(out.Indices, j)
+				out.Data = append(out.Data, values[k])
+			}
+		}
+		out.Indptr[i+1] = int32(len(out.Indices))
+	}
+	return out
 }
 
 // Solve computes the equilibrium x (length n) and the outputs y (length q) for the input u (length p).
@@ -128,6 +132,9 @@ func (s *Solver) Solve(u, x, y []float64) error {
 		if !s.loop[c] {
 			i := component[0]
 			x[i] = m.Activations[i].Apply(s.base[i])
+			if math.IsNaN(x[i]) || math.IsInf(x[i], 0) {
+				return fmt.Errorf("state %d overflows float64: %w", i, ErrNoEquilibrium)
+			}
 			continue
 		}
 		if err := s.settle(component, x); err != nil {
