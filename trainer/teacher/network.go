@@ -3,6 +3,7 @@ package teacher
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -29,7 +30,8 @@ type Layer struct {
 	Activation model.Activation
 }
 
-// Validate checks that the layers fit together and that the last one is linear.
+// Validate checks that the layers fit together, that their numbers are finite and that the last one is
+// linear.
 func (n *Network) Validate() error {
 	if len(n.Layers) == 0 {
 		return fmt.Errorf("there is no layer: %w", ErrNetwork)
@@ -44,6 +46,11 @@ func (n *Network) Validate() error {
 		}
 		if err := l.Activation.Validate(); err != nil {
 			return fmt.Errorf("layer %d: %w: %w", i, err, ErrNetwork)
+		}
+		for _, v := range append(l.B[:l.Out:l.Out], l.W...) {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+				return fmt.Errorf("layer %d has a weight or bias that is not finite: %w", i, ErrNetwork)
+			}
 		}
 		width = l.Out
 	}
