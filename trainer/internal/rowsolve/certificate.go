@@ -7,8 +7,20 @@ type certificate struct {
 	objective, gap float64
 }
 
-// floor returns what a relative gap is measured against: max(P, 1e-9·P(0)).
-func (c certificate) scale(atZero float64) float64 { return max(c.objective, 1e-9*atZero) }
+// stopAt is the relative gap at which the search ends: below Tolerance, so that rounding of the
+// solution on its way to a file stays within it.
+const stopAt = 0.2 * Tolerance
+
+// relative returns the gap over max(P, 1e-9·P(0)), tt being 2·P(0).
+func (c certificate) relative(tt float64) float64 {
+	if c.gap <= 0 {
+		return 0
+	}
+	return c.gap / max(c.objective, 1e-9*0.5*tt)
+}
+
+// closed reports whether the search may end.
+func (c certificate) closed(tt float64) bool { return c.relative(tt) <= stopAt }
 
 // certify bounds the optimum from below by the dual
 //

@@ -78,12 +78,25 @@ func (f *factor) remove(i int) {
 // forward overwrites x with L⁻¹x.
 func (f *factor) forward(x []float64) {
 	x = x[:f.n]
-	for c := range x {
-		col := f.data[c*f.stride : c*f.stride+f.n]
-		x[c] /= col[c]
-		axpy(-x[c], col[c+1:], x[c+1:])
+	c := 0
+	for ; c+4 <= f.n; c += 4 {
+		col0, col1, col2, col3 := f.col(c), f.col(c+1), f.col(c+2), f.col(c+3)
+		a := x[c] / col0[0]
+		b := (x[c+1] - float64(a*col0[1])) / col1[0]
+		d := (x[c+2] - float64(a*col0[2]) - float64(b*col1[1])) / col2[0]
+		e := (x[c+3] - float64(a*col0[3]) - float64(b*col1[2]) - float64(d*col2[1])) / col3[0]
+		x[c], x[c+1], x[c+2], x[c+3] = a, b, d, e
+		axpy4(&[4]float64{-a, -b, -d, -e}, col0[4:], col1[3:], col2[2:], col3[1:], x[c+4:])
+	}
+	for ; c < f.n; c++ {
+		col := f.col(c)
+		x[c] /= col[0]
+		axpy(-x[c], col[1:], x[c+1:])
 	}
 }
+
+// col returns column c from the diagonal down.
+func (f *factor) col(c int) []float64 { return f.data[c*f.stride+c : c*f.stride+f.n] }
 
 // backward overwrites x with L⁻ᵀx.
 func (f *factor) backward(x []float64) {

@@ -87,9 +87,8 @@ func (g *Gram) TargetStd() []float64 {
 	return std
 }
 
-// roundingVariance is the part of a second moment below which a difference to the squared mean is
-// taken for rounding. float32 samples that vary at all in their last place have a larger one only
-// when they vary by more than 1e-6 of their size.
+// roundingVariance is the part of a second moment below which its difference to the squared mean is
+// taken for rounding: a feature that varies by less than 1e-6 of its size counts as constant.
 const roundingVariance = 1e-12
 
 func variance(square, sum float64, samples int) float64 {

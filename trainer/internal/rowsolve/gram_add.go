@@ -148,31 +148,52 @@ func (g *Gram) addSums(p *packing, n int) {
 func (g *Gram) addPanel(p *packing, panel int) {
 	var acc [tileRows * tileCols]float64
 	a := p.panel(panel)
-	for half := range 2 {
-		first := panel*tileCols + half*tileRows
-		rows := min(tileRows, g.features-first)
-		if rows <= 0 {
+	for other := range panel + 1 + p.targetPanels {
+		source := other
+		if other > panel {
+			source += p.featurePanels - panel - 1
+		}
+		b := p.panel(source)
+		for half := range 2 {
+			first := panel*tileCols + half*tileRows
+			rows := min(tileRows, g.features-first)
+			if rows <= 0 {
+				continue
+			}
+			list := p.nonzero[(2*panel+half)*blockSamples:][:p.count[2*panel+half]]
+			if len(list) == 0 {
+				continue
+			}
+			tile(&acc, a[half*tileRows:], b, list)
+			if source < p.featurePanels {
+				g.addToFF(&acc, first, rows, source*tileCols)
+				continue
+			}
+			g.addToFT(&acc, first, rows, (source-p.featurePanels)*tileCols)
+		}
+	}
+}
+
+func (g *Gram) addToFF(acc *[tileRows * tileCols]float64, first, rows, col int) {
+	cols := min(tileCols, g.features-col)
+	for r := range rows {
+		dst := g.ff[(first+r)*g.features+col:][:cols]
+		src := acc[r*tileCols:][:tileCols]
+		if cols < tileCols {
+			axpyGeneric(1, src[:cols], dst)
 			continue
 		}
-		list := p.nonzero[(2*panel+half)*blockSamples:][:p.count[2*panel+half]]
-		for other := range panel + 1 {
-			tile(&acc, a[half*tileRows:], p.panel(other), list)
-			cols := min(tileCols, g.features-other*tileCols)
-			for r := range rows {
-				dst := g.ff[(first+r)*g.features+other*tileCols:][:cols]
-				for c := range dst {
-					dst[c] += acc[r*tileCols+c]
-				}
-			}
+		for c, v := range src {
+			dst[c] += v
 		}
-		for other := range p.targetPanels {
-			tile(&acc, a[half*tileRows:], p.panel(p.featurePanels+other), list)
-			for c := range min(tileCols, g.targets-other*tileCols) {
-				dst := g.ft[(other*tileCols+c)*g.features+first:][:rows]
-				for r := range dst {
-					dst[r] += acc[r*tileCols+c]
-				}
-			}
+	}
+}
+
+func (g *Gram) addToFT(acc *[tileRows * tileCols]float64, first, rows, col int) {
+	for c := range min(tileCols, g.targets-col) {
+		dst := g.ft[(col+c)*g.features+first:][:rows]
+		for r := range dst {
+			dst[r] += acc[r*tileCols+c]
 		}
 	}
 }

@@ -15,9 +15,9 @@ func (s *solver) finish() certificate {
 	s.confine()
 	s.gradient()
 	best := s.certify()
-	entering := 8
+	entering := enterAtOnce
 	stalled := 0
-	for pivots := 0; best.gap > stopAt*best.scale(0.5*s.tt) && pivots < maxPivots; {
+	for pivots := 0; !best.closed(s.tt) && pivots < maxPivots; {
 		s.violators(1)
 		if len(s.picks) > entering {
 			s.picks = s.picks[:entering]
@@ -32,7 +32,7 @@ func (s *solver) finish() certificate {
 		progress := now.objective < best.objective || now.gap < 0.5*best.gap
 		best = now
 		if progress {
-			stalled = 0
+			stalled, entering = 0, min(2*entering, enterAtOnce)
 			continue
 		}
 		entering = 1
@@ -73,7 +73,7 @@ func (s *solver) descend() int {
 		for i, t := range s.target {
 			s.target[i] = step * (t - s.w[i])
 		}
-		s.subtract(s.target, 1)
+		s.subtract(s.target)
 		for i, d := range s.target {
 			s.w[i] += d
 			if s.w[i]*s.sign[i] < 0 {
@@ -96,12 +96,9 @@ func (s *solver) solution(g *Gram, p *Problem, cert certificate) *Solution {
 	omega2 := float64(p.Omega * p.Omega)
 	out := &Solution{
 		Objective:  omega2 * cert.objective,
-		Gap:        0,
+		Gap:        cert.relative(s.tt),
 		Mu:         omega2 * s.mu,
 		Iterations: s.iterations,
-	}
-	if cert.gap > 0 {
-		out.Gap = cert.gap / cert.scale(0.5*s.tt)
 	}
 	for _, j := range s.candidates {
 		if at := s.where[j]; at >= 0 && s.w[at] != 0 {

@@ -31,7 +31,7 @@ var ErrProblem = errors.New("ill-posed row problem")
 
 // Problem is one row:
 //
-//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j |w_j| + ½ Ridge Σ_j w_j²
+//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j |w_j| + ½ Ridge Σ_j RidgeWeights_j w_j²
 //	s.t.           Σ_{j < BallSize} |w_j| ≤ Kappa
 //
 // over the m samples of a Gram, f the features and t the target.
@@ -53,6 +53,9 @@ type Problem struct {
 
 	Intercept bool    // whether β is free; otherwise it is 0
 	Ridge     float64 // ≥ 0
+
+	// RidgeWeights has one entry per feature, each finite and ≥ 0; nil means 1 for all.
+	RidgeWeights []float64
 }
 
 // Solution is what Solve found for one Problem.
@@ -160,6 +163,14 @@ func (p *Problem) check(g *Gram) error {
 	for j, v := range p.Penalty {
 		if !(v >= 0) {
 			return fmt.Errorf("%w: penalty[%d] is %v; it must not be negative", ErrProblem, j, v)
+		}
+	}
+	if p.RidgeWeights != nil && len(p.RidgeWeights) != g.features {
+		return fmt.Errorf("%w: %d ridge weights for %d features", ErrProblem, len(p.RidgeWeights), g.features)
+	}
+	for j, v := range p.RidgeWeights {
+		if !(v >= 0) || math.IsInf(v, 1) {
+			return fmt.Errorf("%w: ridge weight %d is %v; it must be finite and not negative", ErrProblem, j, v)
 		}
 	}
 	last := int32(-1)
