@@ -230,6 +230,9 @@ func (s *solver) row(i int) []float64 {
 // aim computes into s.target the minimiser over the support with the present signs, the penalties
 // multiplied by tau, and the ball held where it binds; it sets mu. With fromGradient the step from w
 // is solved for, which refines w but needs an up-to-date gradient.
+//
+// The multiplier is corrected from its last value rather than computed from nothing: in a nearly
+// singular system two huge vectors would cancel otherwise.
 func (s *solver) aim(tau float64, fromGradient bool) {
 	k := len(s.active)
 	s.iterations++
@@ -240,21 +243,23 @@ func (s *solver) aim(tau float64, fromGradient bool) {
 	}
 	confined := false
 	for i, j := range s.active {
-		s.target[i] = from[j] - float64(tau*float64(s.pen[j]*s.sign[i]))
-		confined = confined || s.inBall(j)
+		bound := float64(tau * s.pen[j])
+		if s.inBall(j) {
+			bound += s.mu
+			confined = true
+		}
+		s.target[i] = from[j] - float64(bound*s.sign[i])
 	}
 	s.chol.solve(s.target)
 	if fromGradient {
-		for i, v := range s.w {
-			s.target[i] += v
-		}
+		axpy(1, s.w, s.target)
 	}
-	s.mu = 0
 	if !confined {
+		s.mu = 0
 		return
 	}
-	norm := s.signedNorm(s.target)
-	if norm <= s.kappa {
+	excess := s.signedNorm(s.target) - s.kappa
+	if s.mu == 0 && excess <= 0 {
 		return
 	}
 	s.along = slices.Grow(s.along[:0], k)[:k]
@@ -265,8 +270,9 @@ func (s *solver) aim(tau float64, fromGradient bool) {
 		}
 	}
 	s.chol.solve(s.along)
-	s.mu = (norm - s.kappa) / s.signedNorm(s.along)
-	axpy(-s.mu, s.along, s.target)
+	change := max(excess/s.signedNorm(s.along), -s.mu)
+	s.mu += change
+	axpy(-change, s.along, s.target)
 }
 
 // signedNorm returns Σ sign_i v_i over the ball's columns of the support.
