@@ -44,6 +44,12 @@ const (
 	SaturatesHigh uint8 = 1 << 1
 )
 
+// tabulated reports whether the kind is computed through a table.
+func (k Kind) tabulated() bool { return k == Tanh || k == Sigmoid }
+
+// parametrised reports whether the kind has a parameter.
+func (k Kind) parametrised() bool { return k == ClippedReLU || k == LeakyReLU || k == HardTanh }
+
 // NoTable is the Table of a row that is not computed through one.
 const NoTable = 0xFFFF
 
@@ -73,7 +79,7 @@ type Row struct {
 
 	// States only; zero for outputs.
 	Kind      Kind
-	Slope     float32 // leaky relu only: α of the source
+	Parameter float32 // the source's α of leaky relu, or limit c of clipped relu and hard tanh; else 0
 	Scale     float32 // worth of one step of q
 	Zero      uint16
 	Lo, Hi    uint16
@@ -95,7 +101,8 @@ type Segment struct {
 }
 
 // ErrorCertificate bounds |x̃ − x*| and |ỹ − y*|, component by component, for one of the two claims of
-// format/verify. All numbers are ≥ 0 and stored as bfloat16 (the upper half of a float32), rounded up.
+// format/verify. All numbers are ≥ 0. Numbers whose lower 16 bits are zero (bfloat16) take half the bytes
+// in a file, so the compiler rounds up to them where the precision is not needed.
 type ErrorCertificate struct {
 	State    []float32 // e, length n: the bound after the last sweep
 	Residual []float32 // ρ, length n+q: ≥ |ΔA| X̄ + |ΔB| Ū + |Δb| of the row
@@ -104,23 +111,23 @@ type ErrorCertificate struct {
 }
 
 // Certificates is what the file claims and how it can be checked. See format/verify for the
-// inequalities. bfloat16 fields hold float32 values whose lower 16 bits are zero.
+// inequalities. A claim that is not made has nil vectors.
 type Certificates struct {
 	// WellPosed: v > 0 with |A| v ≤ Kappa·v, Kappa < 1, over the states of loops; v = 0 elsewhere.
 	// Causal models have an empty V and Kappa 0. V is about the integers' Ã plus VResidual, which is
-	// ≥ |ΔA| v. All bfloat16.
+	// ≥ |ΔA| v.
 	Kappa     float32
-	V         []float32 // length n, or 0 for causal models
-	VResidual []float32 // length n, or 0 for causal models
+	V         []float32 // length n, or nil for causal models
+	VResidual []float32 // length n, or nil for causal models
 
-	// ReachLo ≤ x* ≤ ReachHi over every input that does not saturate. bfloat16, rounded outward.
-	ReachLo, ReachHi []float32 // length n, or 0 when not proved
+	// ReachLo ≤ x* ≤ ReachHi over every input that does not saturate.
+	ReachLo, ReachHi []float32 // length n, or nil when not proved
 
 	Box        *ErrorCertificate // for every input of the box, clipping included; nil when not proved
 	Calibrated *ErrorCertificate // for every inference without saturation; nil when not proved
 
 	// Lipschitz constants (ℓ∞ of the inputs to each output of the real model) with the witness
-	// g ≥ |Ã| g + |B̃| 1 + GainResidual, GainResidual ≥ |ΔA| g + |ΔB| 1. bfloat16. Empty when not proved.
+	// g ≥ |Ã| g + |B̃| 1 + GainResidual, GainResidual ≥ |ΔA| g + |ΔB| 1. nil when not proved.
 	Lipschitz    []float32 // length q
 	Gain         []float32 // g, length n
 	GainResidual []float32 // length n+q

@@ -124,16 +124,16 @@ func (c *certifier) roundingOf(i int) float64 {
 		table := &c.Tables[row.Table]
 		return tableError(c.Options.Width, table, scale, row.Zero) + float64(gain(model.Kind(row.Kind))*half)
 	case simb.LeakyReLU:
-		wanted := float64(float64(row.Slope) * row.Multiplier.Ratio())
+		wanted := float64(float64(row.Parameter) * row.Multiplier.Ratio())
 		off := distance(row.Negative.Ratio(), wanted)
 		return half + float64(off*scale*c.deepest(i)*(1+slack))
 	case simb.ClippedReLU:
 		if row.Saturates&simb.SaturatesHigh == 0 {
-			half += limit(row.Hi, float64(row.Slope))
+			half += limit(row.Hi, float64(row.Parameter))
 		}
 	case simb.HardTanh:
 		if row.Saturates == 0 {
-			half += max(limit(row.Hi, float64(row.Slope)), limit(row.Lo, -float64(row.Slope)))
+			half += max(limit(row.Hi, float64(row.Parameter)), limit(row.Lo, -float64(row.Parameter)))
 		}
 	}
 	return half

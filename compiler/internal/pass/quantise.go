@@ -167,9 +167,9 @@ func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int
 		return 0, false, nil
 	}
 	if row.Kind == simb.LeakyReLU && i < p.states() {
-		row.Negative, err = quant.NewMultiplier(float64(row.Slope)*row.Multiplier.Ratio(), leakyBits)
+		row.Negative, err = quant.NewMultiplier(float64(row.Parameter)*row.Multiplier.Ratio(), leakyBits)
 		if err != nil {
-			return 0, false, fmt.Errorf("slope %g: %w: %w", row.Slope, ErrUnfit, err)
+			return 0, false, fmt.Errorf("slope %g: %w: %w", row.Parameter, ErrUnfit, err)
 		}
 		if size > row.Negative.AccumulatorLimit() {
 			return 0, false, nil

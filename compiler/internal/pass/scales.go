@@ -129,7 +129,7 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval) {
 		row.Hi, row.Saturates = uint16(q), simb.SaturatesHigh
 		row.Scale = stepOf(use.hi, q)
 	case model.ClippedReLU:
-		row.Hi, row.Slope = uint16(q), a.P1
+		row.Hi, row.Parameter = uint16(q), a.P1
 		if use.hi >= float64(a.P1) {
 			row.Scale = float32(float64(a.P1) / float64(q))
 			return
@@ -137,7 +137,7 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval) {
 		row.Saturates = simb.SaturatesHigh
 		row.Scale = stepOf(use.hi, q)
 	case model.HardTanh:
-		row.Slope = a.P1
+		row.Parameter = a.P1
 		if use.lo > -float64(a.P1) && use.hi < float64(a.P1) {
 			p.shapeTwoSided(row, use)
 			return
@@ -145,7 +145,7 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval) {
 		row.Scale = float32(float64(a.P1) / float64(half))
 		row.Zero, row.Lo, row.Hi = uint16(half+1), 1, uint16(q)
 	case model.LeakyReLU:
-		row.Slope = a.P0
+		row.Parameter = a.P0
 		p.shapeTwoSided(row, use)
 	case model.Identity:
 		p.shapeTwoSided(row, use)

@@ -1,0 +1,227 @@
+package simb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
+
+func versionError(v uint64) error {
+	return fmt.Errorf("it needs reader version %d, this one is %d; use a newer release: %w", v, FormatVersion, ErrVersion)
+}
+
+// featureError names the unknown bits by number, so that a later specification tells what they are.
+func featureError(unknown uint64) error {
+	var bits []string
+	for b := range 64 {
+		if unknown>>b&1 != 0 {
+			bits = append(bits, fmt.Sprint(b))
+		}
+	}
+	return fmt.Errorf("required feature bits %s are unknown to this reader; use a newer release: %w", strings.Join(bits, ", "), ErrFeature)
+}
+
+// sectionReader turns decoded sections into columns of the model. The first fault is kept in err; a
+// column of the wrong length reads as zeros after it.
+type sectionReader struct {
+	sections map[sectionID][]byte
+	claims   uint8
+	err      error
+}
+
+// column returns the elements of a section, which must be `count` of them; an absent one is all zeros.
+func (r *sectionReader) column(id sectionID, count int) elements {
+	info, _ := describe(id)
+	raw, present := r.sections[id]
+	if present && len(raw) != count*info.element && r.err == nil {
+		r.err = corrupt(info.name, -1, "%d elements, the model needs %d", len(raw)/info.element, count)
+	}
+	if r.err != nil || !present {
+		raw = nil
+	}
+	return elements{raw, info.element}
+}
+
+// elements reads little-endian numbers; nil stands for zeros.
+type elements struct {
+	raw  []byte
+	size int
+}
+
+func (e elements) uint(k int) uint64 {
+	if e.raw == nil {
+		return 0
+	}
+	at := e.raw[k*e.size:]
+	switch e.size {
+	case 1:
+		return uint64(at[0])
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(at))
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(at))
+	}
+	return binary.LittleEndian.Uint64(at)
+}
+
+func (e elements) float(k int) float32 { return math.Float32frombits(uint32(e.uint(k))) }
+
+func (e elements) floats(count int) []float32 {
+	values := make([]float32, count)
+	for k := range values {
+		values[k] = e.float(k)
+	}
+	return values
+}
+
+func (r *sectionReader) inputs(m *Model) {
+	count := len(m.Inputs)
+	gap, scale, zero := r.column(sectionInputGap, count), r.column(sectionInputScale, count), r.column(sectionInputZero, count)
+	lo, hi := r.column(sectionInputLo, count), r.column(sectionInputHi, count)
+	source := int64(-1)
+	for k := range m.Inputs {
+		source += 1 + int64(gap.uint(k))
+		if source >= int64(m.SourceInputs) {
+			if r.err == nil {
+				r.err = corrupt("input.gap", -1, "input %d is number %d of the source, which has %d", k, source, m.SourceInputs)
+			}
+			return
+		}
+		m.Inputs[k] = Input{int32(source), scale.float(k), int32(zero.uint(k)), lo.float(k), hi.float(k)}
+	}
+}
+
+func (r *sectionReader) states(m *Model) {
+	n := m.States()
+	source, scale, zero := r.column(sectionStateSource, n), r.column(sectionStateScale, n), r.column(sectionStateZero, n)
+	lo, hi, saturates, kind := r.column(sectionStateLo, n), r.column(sectionStateHi, n), r.column(sectionStateSaturates, n), r.column(sectionStateKind, n)
+	tabulated, parametrised, leaky := 0, 0, 0
+	for i := range n {
+		k := Kind(kind.uint(i))
+		if k.tabulated() {
+			tabulated++
+		}
+		if k.parametrised() {
+			parametrised++
+		}
+		if k == LeakyReLU {
+			leaky++
+		}
+	}
+	table, parameter := r.column(sectionStateTable, tabulated), r.column(sectionStateParameter, parametrised)
+	negativeM, negativeS := r.column(sectionNegativeM, leaky), r.column(sectionNegativeS, leaky)
+	tabulated, parametrised, leaky = 0, 0, 0
+	for i := range n {
+		s := source.uint(i)
+		if s >= uint64(m.SourceStates) {
+			if r.err == nil {
+				r.err = corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, s, m.SourceStates)
+			}
+			return
+		}
+		m.SourceState[i] = int32(s)
+		row := &m.Rows[i]
+		*row = Row{
+			Kind: Kind(kind.uint(i)), Scale: scale.float(i), Zero: uint16(zero.uint(i)),
+			Lo: uint16(lo.uint(i)), Hi: uint16(hi.uint(i)), Saturates: uint8(saturates.uint(i)), Table: NoTable,
+		}
+		if row.Kind.tabulated() {
+			row.Table = uint16(table.uint(tabulated))
+			tabulated++
+		}
+		if row.Kind.parametrised() {
+			row.Parameter = parameter.float(parametrised)
+			parametrised++
+		}
+		if row.Kind == LeakyReLU {
+			row.Negative = quant.Multiplier{M: int32(negativeM.uint(leaky)), S: uint8(negativeS.uint(leaky))}
+			leaky++
+		}
+	}
+}
+
+func (r *sectionReader) rows(m *Model) {
+	count := len(m.Rows)
+	planes, bias, multiplier, shift := r.column(sectionRowPlanes, count), r.column(sectionRowBias, count), r.column(sectionRowM, count), r.column(sectionRowS, count)
+	for i := range m.Rows {
+		row := &m.Rows[i]
+		if i >= m.States() {
+			row.Table = NoTable
+		}
+		row.Planes, row.Bias = uint8(planes.uint(i)), int32(bias.uint(i))
+		row.Multiplier = quant.Multiplier{M: int32(multiplier.uint(i)), S: uint8(shift.uint(i))}
+	}
+}
+
+// maxTables bounds the tables: an index of two bytes has to tell them apart from NoTable.
+const maxTables = NoTable - 1
+
+func (r *sectionReader) tables(m *Model) {
+	count := min(len(r.sections[sectionTableStep])/4, maxTables)
+	kind, step := r.column(sectionTableKind, count), r.column(sectionTableStep, count)
+	length := m.Width.TableLen()
+	entries := r.column(sectionTableEntries, count*length)
+	for k := range count {
+		table := Table{Kind: Kind(kind.uint(k)), Step: step.float(k), Entries: make([]uint16, length)}
+		for e := range table.Entries {
+			table.Entries[e] = uint16(entries.uint(k*length + e))
+		}
+		m.Tables = append(m.Tables, table)
+	}
+}
+
+func (r *sectionReader) schedule(m *Model) {
+	count := len(r.sections[sectionSegmentStates]) / 4
+	states, sweeps := r.column(sectionSegmentStates, count), r.column(sectionSegmentSweeps, count)
+	for k := range count {
+		m.Schedule = append(m.Schedule, Segment{int(states.uint(k)), uint32(sweeps.uint(k))})
+	}
+}
+
+func (r *sectionReader) selfTests(m *Model) {
+	count := len(r.sections[sectionTestSeed]) / 8 // seeds are never zero, so never left out
+	if m.Outputs() == 0 {
+		return
+	}
+	seed, outputs := r.column(sectionTestSeed, count), r.column(sectionTestOutputs, count*m.Outputs())
+	saturations, digest := r.column(sectionTestSaturations, count), r.column(sectionTestDigest, count)
+	for k := range count {
+		test := SelfTestCase{Seed: seed.uint(k), Saturations: saturations.uint(k), StateDigest: uint32(digest.uint(k)), Outputs: make([]int32, m.Outputs())}
+		for y := range test.Outputs {
+			test.Outputs[y] = int32(outputs.uint(k*m.Outputs() + y))
+		}
+		m.SelfTest = append(m.SelfTest, test)
+	}
+}
+
+func (r *sectionReader) certificates(m *Model) {
+	c, n, q := &m.Certificates, m.States(), m.Outputs()
+	if r.claims&claimWellPosed != 0 {
+		c.Kappa = r.column(sectionKappa, 1).float(0)
+		c.V, c.VResidual = r.column(sectionPerron, n).floats(n), r.column(sectionPerronResidual, n).floats(n)
+	}
+	if r.claims&claimReach != 0 {
+		c.ReachLo, c.ReachHi = r.column(sectionReachLo, n).floats(n), r.column(sectionReachHi, n).floats(n)
+	}
+	lengths := [4]int{n, n + q, n, q}
+	errors := func(first sectionID) *ErrorCertificate {
+		e := &ErrorCertificate{}
+		for k, values := range e.columns() {
+			*values = r.column(first+sectionID(k), lengths[k]).floats(lengths[k])
+		}
+		return e
+	}
+	if r.claims&claimBox != 0 {
+		c.Box = errors(sectionBoxState)
+	}
+	if r.claims&claimCalibrated != 0 {
+		c.Calibrated = errors(sectionCalibratedState)
+	}
+	if r.claims&claimLipschitz != 0 {
+		c.Lipschitz = r.column(sectionLipschitz, q).floats(q)
+		c.Gain, c.GainResidual = r.column(sectionGain, n).floats(n), r.column(sectionGainResidual, n+q).floats(n+q)
+	}
+}
