@@ -22,6 +22,8 @@ type Gram struct {
 
 	featureSum, targetSum, targetSquare []float64
 
+	pack *packing // scratch of Add, made on demand
+
 	mu     sync.Mutex
 	cached [2]*moments // with and without intercept, made on demand
 }

@@ -23,7 +23,10 @@ func (g *Gram) Add(features, targets []float32, samples int) {
 		return
 	}
 	g.forget()
-	pack := newPacking(g.features, g.targets)
+	if g.pack == nil {
+		g.pack = newPacking(g.features, g.targets)
+	}
+	pack := g.pack
 	for first := 0; first < samples; first += blockSamples {
 		n := min(blockSamples, samples-first)
 		f := features[first*g.features : (first+n)*g.features]
@@ -61,7 +64,7 @@ func parallel(n int, task func(int)) {
 
 // packing is a block of samples as float64 panels of tileCols columns: value c of sample s of panel
 // p is data[(p·blockSamples + s)·tileCols + c]. Features and targets start a panel each; missing
-// columns are 0.
+// columns are 0 for ever.
 type packing struct {
 	features, targets           int
 	featurePanels, targetPanels int

@@ -83,6 +83,7 @@ func (g *Gram) UnmarshalBinary(data []byte) error {
 	g.features, g.targets, g.samples = read.features, read.targets, read.samples
 	g.ff, g.ft = read.ff, read.ft
 	g.featureSum, g.targetSum, g.targetSquare = read.featureSum, read.targetSum, read.targetSquare
+	g.pack = nil
 	g.forget()
 	return nil
 }
