@@ -14,13 +14,13 @@ func variants(t testing.TB, m *simb.Model) map[string]*Model {
 	t.Helper()
 	all := map[string]*Model{}
 	for _, name := range kernel.Names() {
-		model, err := newModel(m, nil, name)
+		model, err := newModel(m, streamsOf(m), m.MACs(), config{kernel: name})
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[name] = model
 	}
-	model, err := newModel(m, streamsOf(m), "")
+	model, err := newModel(m, streamsOf(m), m.MACs(), config{inPlace: true})
 	if err != nil {
 		t.Fatal(err)
 	}

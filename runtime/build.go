@@ -8,9 +8,9 @@ import (
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
 
-// newModel prepares a verified model for one kernel, or for running in place when streams are given. It
-// keeps nothing of m's weights.
-func newModel(m *simb.Model, streams *kernel.Streams, kernelName string) (*Model, error) {
+// newModel prepares a verified model. m need not have Weights: they are in streams, which are kept only
+// when the model runs in place.
+func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*Model, error) {
 	model := &Model{
 		program:      newProgram(m),
 		inputs:       slices.Clone(m.Inputs),
@@ -18,30 +18,29 @@ func newModel(m *simb.Model, streams *kernel.Streams, kernelName string) (*Model
 		outputScale:  m.OutputScale,
 		decision:     m.Decision,
 		memory:       m.RAMBytes(),
-		macs:         m.MACs(),
+		macs:         macs,
 		selfTest:     m.SelfTest,
 	}
-	if c := m.Certificates.Box; c != nil {
-		model.bounds.Box = slices.Clone(c.Output)
+	if bound := m.Certificates.Box; bound != nil {
+		model.bounds.Box = slices.Clone(bound.Output)
 	}
-	if c := m.Certificates.Calibrated; c != nil {
-		model.bounds.Calibrated = slices.Clone(c.Output)
+	if bound := m.Certificates.Calibrated; bound != nil {
+		model.bounds.Calibrated = slices.Clone(bound.Output)
 	}
-	if streams != nil {
+	if c.inPlace {
 		model.kernel = kernelInPlace
 		model.engine7, model.engine14 = kernel.InPlace7(&model.program, streams), kernel.InPlace14(&model.program, streams)
 		return model, nil
 	}
-	chosen, found := kernel.Choose(kernelName)
+	chosen, found := kernel.Choose(c.kernel)
 	if !found {
-		return nil, &KernelError{Name: kernelName, Available: strings.Join(kernel.Names(), ", ")}
+		return nil, &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
 	}
 	model.kernel = chosen.Name
-	weights := kernel.Weights{Indptr: m.Weights.Indptr, Indices: m.Weights.Indices, Data: m.Weights.Data}
 	if m.Width.Bytes() == 1 {
-		model.engine7 = chosen.Pack7(&model.program, &weights)
+		model.engine7 = chosen.Pack7(&model.program, streams)
 	} else {
-		model.engine14 = chosen.Pack14(&model.program, &weights)
+		model.engine14 = chosen.Pack14(&model.program, streams)
 	}
 	return model, nil
 }

@@ -114,7 +114,7 @@ func randomRow(d *dice, s shape, state bool) simb.Row {
 		row.Saturates = simb.SaturatesHigh
 	case simb.ClippedReLU:
 		row.Hi = uint16(d.between(1, int(largest)))
-		row.Slope = row.Scale * float32(row.Hi)
+		row.Parameter = row.Scale * float32(row.Hi)
 	case simb.HardTanh:
 		row.Zero, row.Lo = largest/2+1, 1
 	case simb.Tanh:
@@ -123,7 +123,7 @@ func randomRow(d *dice, s shape, state bool) simb.Row {
 		row.Table = 1
 	}
 	if row.Kind == simb.LeakyReLU {
-		row.Slope = 0.25
+		row.Parameter = 0.25
 	}
 	return row
 }

@@ -47,23 +47,6 @@ type Segment struct {
 	Sweeps     uint32 // 0: a level; K ≥ 1: a loop of at most K sweeps
 }
 
-// Weights is the stacked matrix [B A; D C] in CSR form: row i has the columns
-// Indices[Indptr[i]:Indptr[i+1]], strictly ascending, and the weights Data at the same places. A state's
-// row reads only inputs, states of earlier segments and, in a loop, states of its own loop.
-type Weights struct {
-	Indptr  []int32
-	Indices []int32
-	Data    []int16
-}
-
-// Streams is the same matrix as the file holds it, see SPEC.md: numbers in LEB128, weights as bytes.
-type Streams struct {
-	Lengths []byte // for each row the number of its columns
-	Gaps    []byte // for each column of a row its distance from the one before
-	Values  []byte // int8: the weight, or its high plane
-	Low     []byte // int8: the low plane, for the rows with two planes only
-}
-
 // Activation is the type of an activation in memory: uint8 for 7 bits, uint16 for 14 bits.
 type Activation interface{ uint8 | uint16 }
 
@@ -97,8 +80,8 @@ type Engine[T Activation] interface {
 type Kernel struct {
 	Name   string
 	Usable func() bool // whether this processor can run it
-	Pack7  func(*Program, *Weights) Engine[uint8]
-	Pack14 func(*Program, *Weights) Engine[uint16]
+	Pack7  func(*Program, *Streams) Engine[uint8]
+	Pack14 func(*Program, *Streams) Engine[uint16]
 }
 
 // Portable is the name of the kernel that runs everywhere.

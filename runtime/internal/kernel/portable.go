@@ -1,92 +1,80 @@
 package kernel
 
-import "github.com/sparse-implicit/sim/format/quant"
+// The portable kernel. A weight and its column share a word, so that a multiply-accumulate loads one
+// word and one activation: measured faster than separate arrays, and two words a turn faster than one
+// or four (BenchmarkInfer). Models of more than 65,536 activations keep them apart.
 
-// The portable kernel: columns and weights in contiguous arrays, one row after the other, and four
-// multiply-accumulates a turn. Columns take two bytes unless the model has more than 65,536 activations.
-
-// column is the type of a column index in memory.
-type column interface{ uint16 | uint32 }
-
-// extent is where a row lies in a portable engine: its columns outside the row's own loop are
-// columns[first:inner], those inside columns[inner:end]; the weights of column k are
-// high[k] and, for two planes, low[k + shift].
+// extent is where a row lies: its weights from outside the row's own loop are numbered first to
+// inner−1, those from inside inner to end−1. Outside of loops inner is end.
 type extent struct {
 	first, inner, end uint32
-	low               uint32 // where the row's low plane begins in `low`
 }
 
-const extentBytes = 16
+const extentBytes = 12
 
-// portable is a model packed for the portable kernel.
-type portable[T Activation, C column] struct {
+// narrowActivations is how many activations the columns of a word can number.
+const narrowActivations = 1 << 16
+
+// portable is a model packed for the portable kernel. Either words or columns and weights are used.
+type portable[T Activation] struct {
 	program *Program
 	extents []extent
-	columns []C
-	values  []int8 // the weight, or its high plane
-	low     []int8 // the low planes of the rows that have one
+	words   []uint32 // weight·2¹⁶ + column
+	columns []uint32
+	weights []int16
 }
 
-func packPortable[T Activation](p *Program, w *Weights) Engine[T] {
-	if p.Activations() <= 1<<16 {
-		return newPortable[T, uint16](p, w)
+// packPortable packs the weights. It keeps a reference to p, none to s.
+func packPortable[T Activation](p *Program, s *Streams) Engine[T] {
+	e := &portable[T]{program: p, extents: make([]extent, len(p.Rows))}
+	stored, narrow := len(s.Values), p.Activations() <= narrowActivations
+	if narrow {
+		e.words = make([]uint32, 0, stored)
+	} else {
+		e.columns, e.weights = make([]uint32, 0, stored), make([]int16, 0, stored)
 	}
-	return newPortable[T, uint32](p, w)
-}
-
-// newPortable packs the weights. It keeps a reference to p, none to w.
-func newPortable[T Activation, C column](p *Program, w *Weights) *portable[T, C] {
-	stored := len(w.Indices)
-	e := &portable[T, C]{program: p, extents: make([]extent, len(p.Rows)), columns: make([]C, stored), values: make([]int8, stored)}
-	low := 0
+	loopColumn := p.loopColumns()
+	var at cursor
+	numbered := uint32(0)
 	for i := range p.Rows {
-		if p.Rows[i].Planes == 2 {
-			low += int(w.Indptr[i+1] - w.Indptr[i])
-		}
-	}
-	e.low = make([]int8, 0, low)
-	for k, j := range w.Indices {
-		e.columns[k] = C(j)
-	}
-	for i := range p.Rows {
-		first, end := w.Indptr[i], w.Indptr[i+1]
-		e.extents[i] = extent{first: uint32(first), inner: uint32(end), end: uint32(end), low: uint32(len(e.low))}
-		for k := first; k < end; k++ {
-			if p.Rows[i].Planes == 1 {
-				e.values[k] = int8(w.Data[k])
-				continue
+		row := s.row(&at, &p.Rows[i])
+		x := extent{first: numbered, inner: numbered, end: numbered + uint32(row.length)}
+		for row.next() {
+			if row.column < loopColumn[i] {
+				x.inner++
 			}
-			hi, lo := quant.SplitPlanes(w.Data[k])
-			e.values[k] = hi
-			e.low = append(e.low, lo)
-		}
-	}
-	for _, s := range p.Segments {
-		if s.Sweeps == 0 {
-			continue
-		}
-		for i := s.First; i < s.End; i++ {
-			inner := w.Indptr[i]
-			for inner < w.Indptr[i+1] && int(w.Indices[inner]) < p.Inputs+s.First {
-				inner++
+			if narrow {
+				e.words = append(e.words, uint32(row.weight)<<16|uint32(row.column))
+			} else {
+				e.columns, e.weights = append(e.columns, uint32(row.column)), append(e.weights, int16(row.weight))
 			}
-			e.extents[i].inner = uint32(inner)
 		}
+		e.extents[i], numbered = x, x.end
 	}
 	return e
 }
 
-// Bytes returns the memory that was packed.
-func (e *portable[T, C]) Bytes() int {
-	wide := 2
-	if e.program.Activations() > 1<<16 {
-		wide = 4
+// loopColumns returns for each row the first column of its own loop, or the number of columns.
+func (p *Program) loopColumns() []int {
+	columns := make([]int, len(p.Rows))
+	for i := range columns {
+		columns[i] = p.Activations()
 	}
-	return extentBytes*len(e.extents) + wide*len(e.columns) + len(e.values) + len(e.low)
+	for _, s := range p.Segments {
+		for i := s.First; i < s.End && s.Sweeps > 0; i++ {
+			columns[i] = p.Inputs + s.First
+		}
+	}
+	return columns
+}
+
+// Bytes returns the memory that was packed.
+func (e *portable[T]) Bytes() int {
+	return extentBytes*len(e.extents) + 4*len(e.words) + 4*len(e.columns) + 2*len(e.weights)
 }
 
 // States computes all states.
-func (e *portable[T, C]) States(mem *Memory[T]) {
+func (e *portable[T]) States(mem *Memory[T]) {
 	mem.Sweeps, mem.output = 0, 0
 	for k := range e.program.Segments {
 		s := &e.program.Segments[k]
@@ -99,13 +87,12 @@ func (e *portable[T, C]) States(mem *Memory[T]) {
 }
 
 // level computes the states of a segment without loops, each once.
-func (e *portable[T, C]) level(mem *Memory[T], s *Segment) {
+func (e *portable[T]) level(mem *Memory[T], s *Segment) {
 	p, q := e.program, mem.Activations
 	saturations := uint64(0)
 	for i := s.First; i < s.End; i++ {
 		row, x := &p.Rows[i], &e.extents[i]
-		hi, lo := e.sums(row, x, x.first, x.end, q)
-		value, saturated := p.state(row, row.join(hi, lo))
+		value, saturated := p.state(row, row.accumulator(e.sum(row, x.first, x.end, q)))
 		q[p.Inputs+i] = T(value)
 		saturations += saturated
 	}
@@ -114,13 +101,13 @@ func (e *portable[T, C]) level(mem *Memory[T], s *Segment) {
 
 // loop computes the states of a loop: what comes from outside once, then Jacobi sweeps until one
 // changes nothing or all are done.
-func (e *portable[T, C]) loop(mem *Memory[T], s *Segment) {
+func (e *portable[T]) loop(mem *Memory[T], s *Segment) {
 	p, q := e.program, mem.Activations
 	states := q[p.Inputs+s.First : p.Inputs+s.End]
 	next, external := mem.Next[:len(states)], mem.External[:len(states)]
 	for k := range states {
 		row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
-		external[k] = pack(e.sums(row, x, x.first, x.inner, q))
+		external[k] = e.sum(row, x.first, x.inner, q)
 		states[k] = T(row.start())
 	}
 	saturations := uint64(0)
@@ -128,9 +115,7 @@ func (e *portable[T, C]) loop(mem *Memory[T], s *Segment) {
 		moved = false
 		for k := range next {
 			row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
-			hi, lo := unpack(external[k])
-			innerHi, innerLo := e.sums(row, x, x.inner, x.end, q)
-			value, saturated := p.state(row, row.join(hi+innerHi, lo+innerLo))
+			value, saturated := p.state(row, row.accumulator(external[k]+e.sum(row, x.inner, x.end, q)))
 			next[k] = T(value)
 			moved = moved || next[k] != states[k]
 			saturations += saturated
@@ -142,40 +127,58 @@ func (e *portable[T, C]) loop(mem *Memory[T], s *Segment) {
 }
 
 // Outputs computes the next len(dst) outputs.
-func (e *portable[T, C]) Outputs(mem *Memory[T], dst []int32) {
+func (e *portable[T]) Outputs(mem *Memory[T], dst []int32) {
 	p := e.program
 	for k := range dst {
 		i := p.States + mem.output + k
 		row, x := &p.Rows[i], &e.extents[i]
-		dst[k] = row.output(row.join(e.sums(row, x, x.first, x.end, mem.Activations)))
+		dst[k] = row.output(row.accumulator(e.sum(row, x.first, x.end, mem.Activations)))
 	}
 	mem.output += len(dst)
 }
 
-// sums returns Σ w·q over the columns first to end−1 of a row: the plane of a one-plane row as lo, or
-// both planes.
-func (e *portable[T, C]) sums(row *Row, x *extent, first, end uint32, q []T) (hi, lo int32) {
-	columns, values := e.columns[first:end], e.values[first:end]
-	if row.Planes == 1 {
-		return 0, dot(columns, values, q)
+// sum returns Σ w·q over the weights first to end−1, all of one row: for one plane modulo 2³².
+func (e *portable[T]) sum(row *Row, first, end uint32, q []T) int64 {
+	if e.columns != nil {
+		return dotWide(e.columns[first:end], e.weights[first:end], q)
 	}
-	from := x.low + first - x.first
-	return dot(columns, values, q), dot(columns, e.low[from:from+uint32(len(columns))], q)
+	if row.Planes == 1 {
+		return int64(dot32(e.words[first:end], q))
+	}
+	return dot64(e.words[first:end], q)
 }
 
-// dot returns Σ values[k]·q[columns[k]], modulo 2³². values is as long as columns.
-func dot[T Activation, C column](columns []C, values []int8, q []T) int32 {
+// dot32 returns Σ w·q modulo 2³².
+func dot32[T Activation](words []uint32, q []T) int32 {
 	var even, odd int32
-	for len(columns) >= 4 && len(values) >= 4 {
-		even += int32(values[0]) * int32(q[columns[0]])
-		odd += int32(values[1]) * int32(q[columns[1]])
-		even += int32(values[2]) * int32(q[columns[2]])
-		odd += int32(values[3]) * int32(q[columns[3]])
-		columns, values = columns[4:], values[4:]
+	k := 0
+	for ; k < len(words)-1; k += 2 {
+		v, w := words[k], words[k+1]
+		even += int32(v) >> 16 * int32(q[uint16(v)])
+		odd += int32(w) >> 16 * int32(q[uint16(w)])
 	}
-	values = values[:len(columns)]
-	for k, j := range columns {
-		even += int32(values[k]) * int32(q[j])
+	if k < len(words) {
+		v := words[k]
+		even += int32(v) >> 16 * int32(q[uint16(v)])
 	}
 	return even + odd
+}
+
+// dot64 returns Σ w·q exactly: a product of both planes takes 28 bits, the sum of many more than 32.
+func dot64[T Activation](words []uint32, q []T) int64 {
+	var sum int64
+	for _, v := range words {
+		sum += int64(int32(v) >> 16 * int32(q[uint16(v)]))
+	}
+	return sum
+}
+
+// dotWide returns Σ w·q exactly. weights is as long as columns.
+func dotWide[T Activation](columns []uint32, weights []int16, q []T) int64 {
+	var sum int64
+	weights = weights[:len(columns)]
+	for k, j := range columns {
+		sum += int64(int32(weights[k]) * int32(q[j]))
+	}
+	return sum
 }

@@ -18,16 +18,13 @@ type Row struct {
 	CountHigh  uint8
 }
 
-// RowBytes is the size of a Row in memory.
-const RowBytes = 32
-
-// join combines the sums over both weight planes and the bias into the accumulator: one plane has its
-// sum in lo, proved to stay in int32 with the bias, so that sums may wrap on the way.
-func (r *Row) join(hi, lo int32) int64 {
+// accumulator adds the bias to a row's sum Σ w·q. For one plane the sum may be wrong by a multiple of
+// 2³² (kernels may wrap on the way), for the accumulator is proved to lie in int32.
+func (r *Row) accumulator(sum int64) int64 {
 	if r.Planes == 1 {
-		return int64(r.Bias + lo)
+		return int64(r.Bias + int32(sum))
 	}
-	return int64(r.Bias) + 128*int64(hi) + int64(lo)
+	return int64(r.Bias) + sum
 }
 
 // start returns the value from which a loop's state sets out: clamp(z, lo, hi).
@@ -55,9 +52,3 @@ func (p *Program) state(r *Row, acc int64) (q uint16, saturations uint64) {
 
 // output turns the accumulator of an output into its integer.
 func (r *Row) output(acc int64) int32 { return int32(r.Multiplier.Requantise(acc)) }
-
-// pack and unpack keep two plane sums in one int64, so that what a loop's row gets from outside the loop
-// takes one word for either number of planes, and each sum may wrap on its own.
-func pack(hi, lo int32) int64 { return int64(hi)<<32 | int64(uint32(lo)) }
-
-func unpack(v int64) (hi, lo int32) { return int32(v >> 32), int32(v) }

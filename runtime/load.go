@@ -1,0 +1,71 @@
+package runtime
+
+import (
+	"os"
+
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/runtime/internal/kernel"
+)
+
+// KernelVariable is the environment variable that forces a kernel by name, for all models that are
+// loaded without WithInPlace.
+const KernelVariable = "SIM_KERNEL"
+
+// config is what the options of Load decide.
+type config struct {
+	inPlace bool
+	kernel  string // empty: the best one
+	limits  []simb.Option
+}
+
+// Option changes what Load does.
+type Option func(*config)
+
+// WithInPlace packs nothing: rows are walked where they lie in the file, which costs a few times the
+// time of the packed form and no memory. The file's bytes must stay unchanged as long as the model is in
+// use. Streams that the file holds compressed are decompressed at load (`simc compile --codec raw`
+// leaves them as they are).
+func WithInPlace() Option { return func(c *config) { c.inPlace = true } }
+
+// WithMaxBytes refuses files of more than n bytes.
+func WithMaxBytes(n int) Option { return withLimit(simb.WithMaxBytes(n)) }
+
+// WithMaxInputs refuses models of more than n inputs.
+func WithMaxInputs(n int) Option { return withLimit(simb.WithMaxInputs(n)) }
+
+// WithMaxStates refuses models of more than n states.
+func WithMaxStates(n int) Option { return withLimit(simb.WithMaxStates(n)) }
+
+// WithMaxOutputs refuses models of more than n outputs.
+func WithMaxOutputs(n int) Option { return withLimit(simb.WithMaxOutputs(n)) }
+
+// WithMaxNonzeros refuses models of more than n weights.
+func WithMaxNonzeros(n int) Option { return withLimit(simb.WithMaxNonzeros(n)) }
+
+// WithMaxOperations refuses models whose inference may take more than n multiply-accumulates: a bound on
+// the time that a file from elsewhere can cost.
+func WithMaxOperations(n uint64) Option { return withLimit(simb.WithMaxOperations(n)) }
+
+func withLimit(limit simb.Option) Option {
+	return func(c *config) { c.limits = append(c.limits, limit) }
+}
+
+// Load verifies a compiled model and prepares it for this processor. Whatever the bytes, it does not
+// panic, and what it accepts can be run without a further check. Apart from WithInPlace nothing of data
+// is kept.
+//
+// Errors are those of format/simb, for errors.Is: ErrNotSimb, ErrVersion, ErrFeature, ErrCorrupt,
+// ErrTooLarge, ErrSignature; and ErrKernel when SIM_KERNEL names a kernel that is not there.
+func Load(data []byte, options ...Option) (*Model, error) {
+	c := config{kernel: os.Getenv(KernelVariable)}
+	for _, option := range options {
+		option(&c)
+	}
+	file, err := simb.Open(data, c.limits...)
+	if err != nil {
+		return nil, err
+	}
+	s := file.Streams()
+	streams := &kernel.Streams{Lengths: s.Lengths, Gaps: s.Gaps, Values: s.Values, Low: s.Low}
+	return newModel(file.Meta(), streams, file.MACs(), c)
+}
