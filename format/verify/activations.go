@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/sparse-implicit/sim/format/model"
@@ -33,38 +34,29 @@ func gain(kind simb.Kind) float64 {
 	return 1
 }
 
-// ownLimits returns the limits of the function itself, ±Inf where it has none. A clipped relu or hard
-// tanh whose limit c the file does not hold (Slope 0) is taken to end at unknown, its limits' worth.
-func (c *checker) ownLimits(i int, unknownLo, unknownHi float64) (lo, hi float64) {
-	row := &c.m.Rows[i]
-	limit := float64(row.Slope)
+// parameter returns the source's number that a leaky relu (α), clipped relu or hard tanh (c) carries.
+func parameter(row *simb.Row) float64 { return float64(row.Parameter) }
+
+// ownLimits returns the limits of the function itself, ±Inf where it has none.
+func ownLimits(row *simb.Row) (lo, hi float64) {
 	switch row.Kind {
 	case simb.ReLU:
 		return 0, math.Inf(1)
 	case simb.ClippedReLU:
-		if limit > 0 {
-			return 0, limit
-		}
-		return 0, unknownHi
+		return 0, parameter(row)
 	case simb.HardTanh:
-		if limit > 0 {
-			return -limit, limit
-		}
-		return unknownLo, unknownHi
+		return -parameter(row), parameter(row)
 	}
 	return math.Inf(-1), math.Inf(1)
 }
 
-// activate encloses φ over a range of z. Where the file does not say where a clipped relu or hard tanh
-// ends, it is taken to end half a step before the integers' limit, the least that the check "limits"
-// leaves possible; against the float model the check "activations" then uses its true limit.
-func (c *checker) activate(i int, z interval) interval {
-	row := &c.m.Rows[i]
+// activate encloses φ over a range of z.
+func activate(row *simb.Row, z interval) interval {
 	switch row.Kind {
 	case simb.Tanh, simb.Sigmoid:
 		return interval{curve(row.Kind, z.lo).lo, curve(row.Kind, z.hi).hi}
 	case simb.LeakyReLU:
-		slope := float64(row.Slope)
+		slope := parameter(row)
 		if z.lo < 0 {
 			z.lo = mulDown(slope, z.lo)
 		}
@@ -73,10 +65,8 @@ func (c *checker) activate(i int, z interval) interval {
 		}
 		return z
 	}
-	bottom, top := c.limits(i)
-	half := float64(row.Scale) / 2
-	lo, hi := c.ownLimits(i, addUp(bottom, half), subDown(top, half))
-	return interval{min(max(z.lo, lo), hi), max(min(z.hi, hi), lo)}
+	lo, hi := ownLimits(row)
+	return interval{min(max(z.lo, lo), hi), min(max(z.hi, lo), hi)}
 }
 
 // tableProof is what is known of one stored table.
@@ -133,7 +123,7 @@ func (c *checker) rounding(i int) float64 {
 		return addUp(c.tableError(i), mulUp(gain(row.Kind), half))
 	case simb.LeakyReLU:
 		below := max(-c.ranges[i].lo, 0)
-		wanted := c.units[i].mul(point(float64(row.Slope)))
+		wanted := c.units[i].mul(point(parameter(row)))
 		scale, ratio := float64(row.Scale), row.Negative.Ratio()
 		stands := interval{mulDown(scale, ratio), mulUp(scale, ratio)}
 		off := max(subUp(wanted.hi, stands.lo), subUp(stands.hi, wanted.lo))
@@ -150,7 +140,7 @@ func (c *checker) cut(i int) float64 {
 		return 0
 	}
 	bottom, top := c.limits(i)
-	lo, hi := c.ownLimits(i, math.Inf(-1), math.Inf(1))
+	lo, hi := ownLimits(row)
 	reach := c.reach(i)
 	over := 0.0
 	if row.Saturates&simb.SaturatesLow != 0 {
@@ -175,11 +165,11 @@ func (c *checker) limitFlags() Check {
 			}
 			continue
 		}
-		if row.Kind == simb.LeakyReLU && !(row.Slope > 0 && row.Slope <= 1) {
-			return failed(name, "state %d: slope %g is not in (0, 1]", i, row.Slope)
+		if detail := wrongParameter(row); detail != "" {
+			return failed(name, "state %d: %s", i, detail)
 		}
 		bottom, top := c.limits(i)
-		ownLo, ownHi := c.ownLimits(i, bottom, top)
+		ownLo, ownHi := ownLimits(row)
 		half := float64(row.Scale) / 2
 		least, most := c.clampRange(i)
 		if !limitHolds(low, least >= int64(row.Lo), subUp(bottom, ownLo), subUp(ownLo, bottom), half) {
@@ -190,6 +180,21 @@ func (c *checker) limitFlags() Check {
 		}
 	}
 	return passed(name, "every clamp is the function's own limit or is counted")
+}
+
+// wrongParameter says what is wrong with the function's own number, or nothing.
+func wrongParameter(row *simb.Row) string {
+	switch v := parameter(row); row.Kind {
+	case simb.LeakyReLU:
+		if !(v > 0 && v <= 1) {
+			return fmt.Sprintf("slope %g is not in (0, 1]", v)
+		}
+	case simb.ClippedReLU, simb.HardTanh:
+		if !(v > 0 && v <= math.MaxFloat32) {
+			return fmt.Sprintf("limit %g is not positive and finite", v)
+		}
+	}
+	return ""
 }
 
 // limitHolds judges one limit: short and beyond are how far it falls short of the function's own limit and

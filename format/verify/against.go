@@ -154,44 +154,20 @@ func (c *checker) activations(source *model.Model) Check {
 		if model.Kind(row.Kind) != own.Kind {
 			return failed(name, "state %d is %v, in the source %v", i, model.Kind(row.Kind), own.Kind)
 		}
+		wanted := float32(0)
 		switch own.Kind {
 		case model.LeakyReLU:
-			if row.Slope != own.P0 {
-				return failed(name, "state %d has slope %g, in the source %g", i, row.Slope, own.P0)
-			}
+			wanted = own.P0
 		case model.ClippedReLU, model.HardTanh:
-			if row.Slope != 0 && row.Slope != own.P1 {
-				return failed(name, "state %d ends at %g, in the source at %g", i, row.Slope, own.P1)
-			}
-			if detail := c.trueLimits(i, float64(own.P0), float64(own.P1)); detail != "" {
-				return failed(name, "state %d: %s", i, detail)
-			}
+			wanted = own.P1
+		default:
+			continue
+		}
+		if got := parameter(row); got != float64(wanted) {
+			return failed(name, "state %d: %v of %g, in the source of %g", i, own.Kind, got, wanted)
 		}
 	}
 	return passed(name, "kinds, slopes and limits of %d states", c.n)
-}
-
-// trueLimits repeats, with the source's limits, what the file alone could only judge by its own: the
-// limits of the integers, and the reach that may end there.
-func (c *checker) trueLimits(i int, lo, hi float64) string {
-	row := &c.m.Rows[i]
-	bottom, top := c.limits(i)
-	half := float64(row.Scale) / 2
-	least, most := c.clampRange(i)
-	low, high := row.Saturates&simb.SaturatesLow != 0, row.Saturates&simb.SaturatesHigh != 0
-	if !limitHolds(low, least >= int64(row.Lo), subUp(bottom, lo), subUp(lo, bottom), half) ||
-		!limitHolds(high, most <= int64(row.Hi), subUp(hi, top), subUp(top, hi), half) {
-		return fmt.Sprintf("its limits are worth [%g, %g], in the source they are [%g, %g]", bottom, top, lo, hi)
-	}
-	if !c.hasReach() || c.m.Certificates.Box == nil {
-		return ""
-	}
-	z := c.preactivation(i).widen(float64(c.m.Certificates.Box.Residual[i]))
-	stored := c.reach(i)
-	if provedLo, provedHi := min(max(z.lo, lo), hi), max(min(z.hi, hi), lo); stored.lo > provedLo || stored.hi < provedHi {
-		return fmt.Sprintf("it is claimed to stay in [%g, %g], proved is [%g, %g]", stored.lo, stored.hi, provedLo, provedHi)
-	}
-	return ""
 }
 
 // differences is what separates one row's integers from the float model.

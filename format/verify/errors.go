@@ -9,7 +9,7 @@ import (
 
 // mostRecursion caps the multiplications spent on the K-step recursion of one loop. A compiled loop needs a
 // few million; a file that claims an absurd K must not keep its checker busy for hours.
-const mostRecursion = 4 << 30
+const mostRecursion = 8 << 30
 
 // errorClaim checks one error certificate: with clipping, the claim for every input of the box; without,
 // the claim for inferences that report no saturation.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
@@ -20,7 +21,7 @@ type result struct {
 
 // mostWork caps the multiply-accumulates of one interpreted inference, so that a file whose loops never
 // settle and that claims an absurd number of sweeps cannot keep its checker busy for hours.
-const mostWork = 4 << 30
+const mostWork = 1 << 30
 
 // interpret runs an inference on the inputs' q as the specification states it, one row after another. It
 // stands apart from the runtime so that both can be held against each other.
@@ -48,27 +49,40 @@ func interpret(m *simb.Model, inputs []int64) result {
 	return r
 }
 
-// loop sweeps over the states first to end−1 until nothing changes, at most sweeps times.
+// loop sweeps over the states first to end−1 until nothing changes, at most sweeps times. Integers that do
+// not settle end in a cycle; once one is found (by Brent's method: a sweep's states are kept at every
+// power of two and compared with later ones) its whole rounds are skipped, their saturations counted.
 func (r *result) loop(m *simb.Model, q []int64, first, end int, sweeps uint32) {
 	p := len(q) - m.States()
 	for i := first; i < end; i++ {
 		q[p+i] = start(&m.Rows[i])
 	}
-	next := make([]int64, end-first)
+	own := q[p+first : p+end]
+	next, kept := make([]int64, end-first), slices.Clone(own)
+	keptAt, keptSaturations, nextKeep := uint64(0), r.saturations, uint64(1)
 	work := uint64(m.Weights.Indptr[end]-m.Weights.Indptr[first]) + 1
-	for range sweeps {
+	total := uint64(sweeps)
+	for k := uint64(1); k <= total; k++ {
 		if r.work += work; r.work > mostWork {
 			r.stopped = true
 			return
 		}
-		changed := false
 		for i := first; i < end; i++ {
 			next[i-first] = r.state(m, i, q)
-			changed = changed || next[i-first] != q[p+i]
 		}
-		copy(q[p+first:], next)
-		if !changed {
+		if slices.Equal(next, own) {
 			return
+		}
+		copy(own, next)
+		if slices.Equal(own, kept) {
+			round := k - keptAt
+			skipped := (total - k) / round
+			r.saturations += skipped * (r.saturations - keptSaturations)
+			total -= skipped * round
+		}
+		if k == nextKeep {
+			copy(kept, own)
+			keptAt, keptSaturations, nextKeep = k, r.saturations, 2*k
 		}
 	}
 }

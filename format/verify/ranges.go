@@ -35,6 +35,7 @@ type checker struct {
 	weights []interval // W̃, in the order of the matrix's entries
 	bias    []interval // b̃
 	tables  []tableProof
+	cost    declared
 	wellOK  bool // loops have exactly one equilibrium
 }
 
@@ -46,9 +47,6 @@ func newChecker(m *simb.Model) *checker {
 	}
 	first := 0
 	for _, s := range m.Schedule {
-		if s.States < 1 || s.States > c.n-first {
-			break // the check of the schedule says so
-		}
 		if s.Sweeps > 0 {
 			for i := first; i < first+s.States; i++ {
 				c.loopOf[i] = len(c.loops)

@@ -40,7 +40,7 @@ func (c *checker) reachClaim() Check {
 	}
 	for i := range c.n {
 		stored := c.reach(i)
-		proved := c.activate(i, c.preactivation(i).widen(float64(c.m.Certificates.Box.Residual[i])))
+		proved := activate(&c.m.Rows[i], c.preactivation(i).widen(float64(c.m.Certificates.Box.Residual[i])))
 		if !(stored.lo <= proved.lo && proved.hi <= stored.hi) {
 			return failed(name, "state %d is claimed to stay in [%g, %g], proved is [%g, %g]", i, stored.lo, stored.hi, proved.lo, proved.hi)
 		}

@@ -70,12 +70,27 @@ func (r *Report) Failed() []string {
 
 // Opened checks a model that has been opened already, or was never written.
 func Opened(m *simb.Model, o Options) *Report {
+	return check(m, nil, o)
+}
+
+// declared is what a file says about its cost.
+type declared struct {
+	ramBytes int
+	macs     uint64
+}
+
+// check makes the report; without a declared cost, what the model itself counts stands in for it.
+func check(m *simb.Model, cost *declared, o Options) *Report {
 	r := &Report{}
 	if err := structure(m); err != nil {
 		r.Checks = []Check{failed("structure", "%s", err.Error())}
 		return r
 	}
+	if cost == nil {
+		cost = &declared{m.RAMBytes(), m.MACs()}
+	}
 	c := newChecker(m)
+	c.cost = *cost
 	r.Checks = append([]Check{passed("structure", "%d inputs, %d states, %d outputs, %d weights", c.p, c.n, m.Outputs(), m.Weights.Stored())}, c.alone()...)
 	if o.SourceBytes != nil || o.Against != nil {
 		r.Checks = append(r.Checks, c.sourceHash(o.SourceBytes))
