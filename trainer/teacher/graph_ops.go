@@ -64,7 +64,7 @@ func supported(nodes []*onnx.Node) error {
 	also := ""
 	if len(ops) > 0 {
 		slices.Sort(ops)
-		also = " (nor are " + strings.Join(ops, ", ") + " further on)"
+		also = ", nor further on " + strings.Join(ops, ", ")
 	}
 	return fmt.Errorf("%s: not supported%s; fully connected networks are read: export such a part, or record the network's states and fit a model to them (fit --states): %w", describe(first), also, ErrUnsupported)
 }

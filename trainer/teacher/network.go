@@ -47,9 +47,11 @@ func (n *Network) Validate() error {
 		if err := l.Activation.Validate(); err != nil {
 			return fmt.Errorf("layer %d: %w: %w", i, err, ErrNetwork)
 		}
-		for _, v := range append(l.B[:l.Out:l.Out], l.W...) {
-			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-				return fmt.Errorf("layer %d has a weight or bias that is not finite: %w", i, ErrNetwork)
+		for _, numbers := range [][]float32{l.W, l.B} {
+			for _, v := range numbers {
+				if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+					return fmt.Errorf("layer %d has a weight or bias that is not finite: %w", i, ErrNetwork)
+				}
 			}
 		}
 		width = l.Out
