@@ -279,3 +279,21 @@ func decodeSection(entry sectionEntry, info sectionInfo, stored []byte, where in
 	}
 	return raw, nil
 }
+
+// SectionInfo describes one section of a file, for people.
+type SectionInfo struct {
+	Name   string
+	Length int    // decoded bytes
+	Stored int    // bytes in the file
+	Coding string // "raw" or "planes"
+}
+
+// Sections lists the sections that the file holds, in order.
+func (f *File) Sections() []SectionInfo {
+	var out []SectionInfo
+	for _, entry := range f.entries {
+		info, _ := describe(entry.id)
+		out = append(out, SectionInfo{info.name, int(entry.length), int(entry.stored), []string{"raw", "planes"}[entry.codec]})
+	}
+	return out
+}

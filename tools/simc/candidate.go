@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/simb"
+	simrt "github.com/sparse-implicit/sim/runtime"
+	"github.com/sparse-implicit/sim/trainer/teacher"
+)
+
+// candidate is a model of any kind, as eval and bench see it. One goroutine at a time.
+type candidate interface {
+	inputs() int
+	describe() evalResult // everything but what is measured
+	infer(u []float32) error
+	class(u []float32) (int, error)
+}
+
+// openCandidate opens a .onnx, .sim or .simb file by what its name ends in.
+func openCandidate(path string) (candidate, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var c candidate
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".onnx":
+		c, err = newNetworkCandidate(data)
+	case ".sim", ".npz":
+		c, err = newFloatCandidate(data)
+	case ".simb":
+		c, err = newCompiledCandidate(data)
+	default:
+		return nil, usagef("%s: a file ending in .onnx, .sim or .simb is needed", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// networkCandidate is a teacher, in float32.
+type networkCandidate struct {
+	network *teacher.Network
+	size    int
+	output  []float32
+}
+
+func newNetworkCandidate(data []byte) (candidate, error) {
+	network, err := decodeNetwork(data)
+	if err != nil {
+		return nil, err
+	}
+	return &networkCandidate{network: network, size: len(data)}, nil
+}
+
+func (c *networkCandidate) inputs() int { return c.network.Inputs }
+
+func (c *networkCandidate) describe() evalResult {
+	nnz, macs := 0, uint64(0)
+	for _, layer := range c.network.Layers {
+		for _, values := range [][]float32{layer.W, layer.B} {
+			for _, v := range values {
+				if v != 0 {
+					nnz++
+				}
+			}
+		}
+		macs += uint64(len(layer.W))
+	}
+	return evalResult{Kind: "onnx", NNZ: nnz, FileBytes: c.size, MACs: &macs}
+}
+
+func (c *networkCandidate) infer(u []float32) error {
+	c.output = c.network.Forward32(u, 1, nil)
+	return nil
+}
+
+func (c *networkCandidate) class(u []float32) (int, error) {
+	if err := c.infer(u); err != nil {
+		return 0, err
+	}
+	return argmax(c.output), nil
+}
+
+// floatCandidate is a float model, solved in float64 by the reference solver.
+type floatCandidate struct {
+	model   *model.Model
+	solver  *model.Solver
+	size    int
+	u, x, y []float64
+}
+
+func newFloatCandidate(data []byte) (candidate, error) {
+	m, err := decodeFloatModel(data)
+	if err != nil {
+		return nil, err
+	}
+	solver, err := model.NewSolver(m)
+	if err != nil {
+		return nil, err
+	}
+	return &floatCandidate{m, solver, len(data), make([]float64, m.Inputs()), make([]float64, m.States()), make([]float64, m.Outputs())}, nil
+}
+
+func (c *floatCandidate) inputs() int { return c.model.Inputs() }
+
+func (c *floatCandidate) describe() evalResult {
+	return evalResult{Kind: "sim", NNZ: c.model.NNZ().Total(), FileBytes: c.size}
+}
+
+func (c *floatCandidate) infer(u []float32) error {
+	for j, v := range u {
+		c.u[j] = float64(v)
+	}
+	return c.solver.Solve(c.u, c.x, c.y)
+}
+
+func (c *floatCandidate) class(u []float32) (int, error) {
+	if err := c.infer(u); err != nil {
+		return 0, err
+	}
+	if c.model.Decision == model.DecideArgmin {
+		return argmin(c.y), nil
+	}
+	return argmax(c.y), nil
+}
+
+// compiledCandidate is a compiled model, run as on a device.
+type compiledCandidate struct {
+	model   *simrt.Model
+	file    *simb.Model
+	session *simrt.Session
+	size    int
+	output  []float32
+}
+
+func newCompiledCandidate(data []byte) (candidate, error) {
+	m, err := simrt.Load(data)
+	if err != nil {
+		return nil, err
+	}
+	file, err := openCompiled(data)
+	if err != nil {
+		return nil, err
+	}
+	return &compiledCandidate{m, file, m.NewSession(), len(data), make([]float32, m.Outputs())}, nil
+}
+
+func (c *compiledCandidate) inputs() int { return c.model.Inputs() }
+
+func (c *compiledCandidate) describe() evalResult {
+	ram, macs := c.model.MemorySize(), c.file.MACs()
+	return evalResult{Kind: "simb", NNZ: c.file.NNZ(), FileBytes: c.size, RAMBytes: &ram, MACs: &macs}
+}
+
+func (c *compiledCandidate) infer(u []float32) error { return c.session.Infer(c.output, u) }
+
+func (c *compiledCandidate) class(u []float32) (int, error) {
+	if c.file.Decision != simb.DecideNone {
+		return c.session.Decide(u)
+	}
+	if err := c.infer(u); err != nil {
+		return 0, err
+	}
+	return argmax(c.output), nil
+}
+
+// argmax returns the lowest index of a largest value.
+func argmax[F float32 | float64](values []F) int {
+	best := 0
+	for k, v := range values {
+		if v > values[best] {
+			best = k
+		}
+	}
+	return best
+}
+
+// argmin returns the lowest index of a smallest value.
+func argmin[F float32 | float64](values []F) int {
+	best := 0
+	for k, v := range values {
+		if v < values[best] {
+			best = k
+		}
+	}
+	return best
+}

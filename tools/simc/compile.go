@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/sparse-implicit/sim/compiler"
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/spf13/cobra"
+)
+
+// compileReport is what `compile --json` prints.
+type compileReport struct {
+	File string `json:"file"`
+	*compiler.Report
+}
+
+type compileFlags struct {
+	output, bits, weights, codec, calibrate, box string
+	maxError                                     float64
+	sequence                                     uint64
+}
+
+func newCompile(e *env) *cobra.Command {
+	var flags compileFlags
+	command := &cobra.Command{
+		Use:   "compile MODEL.sim",
+		Short: "Compile a model into one verified file that carries its proofs",
+		Long: `Compile turns a float model (.sim, or .npz with dense A, B, C, D) into a .simb file: integers for every
+number, a schedule, the exact memory, the largest number of operations and proved error bounds. What
+cannot be proved is left out. The same model and options give the same bytes on every machine.`,
+		Example: `  simc compile model.sim
+  simc compile controller.sim --bits 14 --weights 16 --box box.csv --max-error 0.01`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return runCompile(e, args[0], flags) },
+	}
+	f := command.Flags()
+	f.StringVarP(&flags.output, "output", "o", "", "file to write (default: beside the source, ending in .simb)")
+	f.StringVar(&flags.bits, "bits", "auto", "bits of inputs and states: 7, 14, or auto (7 for models that decide)")
+	f.StringVar(&flags.weights, "weights", "auto", "bits of weights: 8 (one plane), 16 (two planes), or auto (8)")
+	f.StringVar(&flags.codec, "codec", "huff0", "streams in the file: huff0 (small) or raw (usable in place)")
+	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges, as --data of fit")
+	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
+	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
+	f.Uint64Var(&flags.sequence, "sequence", 0, "release counter kept in the file")
+	return command
+}
+
+func runCompile(e *env, path string, flags compileFlags) error {
+	options, err := flags.options()
+	if err != nil {
+		return err
+	}
+	if flags.output == "" {
+		flags.output = beside(path, ".simb")
+	}
+	if err := writable(flags.output); err != nil {
+		return err
+	}
+	m, source, err := loadFloatModel(path)
+	if err != nil {
+		return err
+	}
+	options.SourceHash = sha256.Sum256(source)
+	if m, err = flags.prepare(e, m); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	report, err := compileTo(m, options, flags.output)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if e.json {
+		return e.emit(compileReport{flags.output, report})
+	}
+	if e.verbose {
+		for _, pass := range report.Passes {
+			e.say("%-11s %s", pass.Name, pass.Detail)
+		}
+	}
+	e.say("%s: %d bytes, %d nonzeros, %d bytes of working memory, at most %d multiply-accumulates",
+		flags.output, report.FileBytes, report.NNZ, report.RAMBytes, report.MACs)
+	return nil
+}
+
+// compileTo compiles and writes.
+func compileTo(m *model.Model, options compiler.Options, output string) (*compiler.Report, error) {
+	data, report, err := compiler.Compile(m, options)
+	if err != nil {
+		return nil, err
+	}
+	return report, writeFile(output, data)
+}
+
+// options translates the flags for the compiler.
+func (f *compileFlags) options() (compiler.Options, error) {
+	o := compiler.Options{MaxError: f.maxError, Sequence: f.sequence}
+	var known bool
+	if o.Bits, known = map[string]int{"auto": 0, "7": 7, "14": 14}[f.bits]; !known {
+		return o, usagef("--bits %s: choose auto, 7 or 14", f.bits)
+	}
+	if o.WeightBits, known = map[string]int{"auto": 0, "8": 8, "16": 16}[f.weights]; !known {
+		return o, usagef("--weights %s: choose auto, 8 or 16", f.weights)
+	}
+	if o.Codec, known = map[string]simb.Codec{"raw": simb.CodecRaw, "huff0": simb.CodecHuff0}[f.codec]; !known {
+		return o, usagef("--codec %s: choose raw or huff0", f.codec)
+	}
+	if f.maxError < 0 {
+		return o, usagef("--max-error %g: it cannot be negative", f.maxError)
+	}
+	return o, nil
+}
+
+// prepare applies the declared box and the calibration data to a copy of the model.
+func (f *compileFlags) prepare(e *env, m *model.Model) (*model.Model, error) {
+	changed := *m
+	if f.box != "" {
+		lo, hi, err := loadBox(f.box, m.Inputs())
+		if err != nil {
+			return nil, err
+		}
+		changed.InputLo, changed.InputHi = lo, hi
+		changed.StateLo, changed.StateHi = nil, nil // they were seen on another box
+	}
+	if f.calibrate == "" {
+		return &changed, nil
+	}
+	set, err := openData(f.calibrate)
+	if err != nil {
+		return nil, err
+	}
+	if set.Features != m.Inputs() {
+		return nil, usagef("--calibrate %s has %d features, the model %d inputs", f.calibrate, set.Features, m.Inputs())
+	}
+	err = compiler.Calibrate(&changed, set.Train.X, e.progress("calibrate"))
+	return &changed, err
+}
