@@ -12,7 +12,7 @@ import (
 
 func TestSolutionsAreOptimalFeasibleAndCertified(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	for trial := range 300 {
+	for trial := range 200 {
 		p := draw(random)
 		sol, err := Solve(p.gram(), &p.Problem, nil)
 		if err != nil {
