@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/sparse-implicit/sim/format/sparse"
 )
@@ -15,7 +16,8 @@ var ErrNoEquilibrium = errors.New("no equilibrium")
 // Limits of the iteration.
 const (
 	// SolveTolerance is the accuracy to which a loop's states are iterated, relative to the largest
-	// state of the loop.
+	// state of the loop, where rounding and MaxSolveSweeps allow it: up to a contraction of about
+	// 0.9995 per sweep.
 	SolveTolerance = 1e-13
 	// MaxSolveSweeps is the number of sweeps after which a loop is given up.
 	MaxSolveSweeps = 100_000
@@ -150,30 +152,57 @@ func (s *Solver) Solve(u, x, y []float64) error {
 // Sweeps returns how many sweeps the slowest loop of the last Solve took, 0 without loops.
 func (s *Solver) Sweeps() int { return s.sweeps }
 
-// settle iterates one loop. It has settled when the change of a sweep is below the tolerance and so is
-// what all further sweeps would add at the rate seen last, δ·ρ/(1−ρ); or when the change is below the
-// tolerance and shrinks no more, because rounding is all that is left of it.
+// settle iterates one loop until the change δ of a sweep, and all that further sweeps would add to it,
+// are below the tolerance. What they would add is at most δ/(1−ρ), and the rate ρ is taken from the
+// change δ' of a sweep m sweeps ago, a quarter to a half of all that were made, because from one sweep
+// to the next rounding hides a rate near one: ρ^m = δ/δ' gives 1−ρ ≥ (1 − δ/δ')/m (Bernoulli). Where δ
+// does not shrink over so many sweeps, rounding is all that is left of it.
 func (s *Solver) settle(component []int, x []float64) error {
-	before := math.Inf(1)
+	change, tolerance := 0.0, 0.0
+	older, newer := 0.0, 0.0 // changes of the sweeps that were the last two powers of two
 	for sweep := 1; sweep <= MaxSolveSweeps; sweep++ {
-		change, size := 0.0, 0.0
-		for _, i := range component {
-			v := s.model.Activations[i].Apply(s.inside.dot(s.base[i], i, x))
-			change = max(change, math.Abs(v-x[i])) // max keeps NaN
-			size = max(size, math.Abs(v))
-			x[i] = v
-		}
+		var size float64
+		change, size = s.sweep(component, x)
+		tolerance = SolveTolerance * size
 		s.sweeps = max(s.sweeps, sweep)
-		if !(change <= math.MaxFloat64) {
-			break
-		}
-		tolerance := SolveTolerance * size
-		if change <= tolerance && (change >= before || change*change <= tolerance*(before-change)) {
+		if change == 0 {
 			return nil
 		}
-		before = change
+		if math.IsNaN(change) || math.IsInf(change, 0) {
+			return s.unsettled(component, sweep)
+		}
+		power := 1 << (bits.Len(uint(sweep)) - 1) // the newest power of two
+		if sweep == power {
+			older, newer = newer, change
+		}
+		if sweep < 4 || change > tolerance {
+			continue
+		}
+		passed := float64(sweep - power/2)
+		if shrunk := older - change; shrunk <= 0 || change*passed <= tolerance*(shrunk/older) {
+			return nil
+		}
 	}
-	return fmt.Errorf("the loop of %d states around state %d does not settle within %d sweeps: %w", len(component), component[0], s.sweeps, ErrNoEquilibrium)
+	if change <= tolerance { // no longer moving to speak of, if not proved to be where it goes
+		return nil
+	}
+	return s.unsettled(component, MaxSolveSweeps)
+}
+
+// sweep computes each state of the loop once, in place, and returns the largest change and the largest
+// state.
+func (s *Solver) sweep(component []int, x []float64) (change, size float64) {
+	for _, i := range component {
+		v := s.model.Activations[i].Apply(s.inside.dot(s.base[i], i, x))
+		change = max(change, math.Abs(v-x[i])) // max keeps NaN
+		size = max(size, math.Abs(v))
+		x[i] = v
+	}
+	return change, size
+}
+
+func (s *Solver) unsettled(component []int, sweeps int) error {
+	return fmt.Errorf("the loop of %d states around state %d does not settle within %d sweeps: %w", len(component), component[0], sweeps, ErrNoEquilibrium)
 }
 
 // Decide applies the model's decision rule to outputs: the index of the largest or smallest, the lowest
