@@ -7,8 +7,8 @@ import (
 )
 
 // Gram holds the second moments of samples of features f and targets t in float64: Σ f fᵀ, Σ f tᵀ,
-// Σ f, Σ t, Σ t² and the number of samples. It is all that a row problem needs. The zero value is of
-// no use; NewGram makes one.
+// Σ f, Σ t, Σ t² and the number of samples. It is all that a row problem needs. The zero value serves
+// UnmarshalBinary alone; NewGram makes one to add to.
 //
 // Adding needs the Gram for itself. Reading, solving included, may be done by many goroutines.
 type Gram struct {
