@@ -153,7 +153,8 @@ func (c *checker) cut(i int) float64 {
 }
 
 // limitFlags checks that every clamp is the function's own limit to within half a step, or is counted as
-// a saturation, or can never act: only then do the claims mean what they say.
+// a saturation, or can never act: only then do the claims mean what they say. It may lie beyond the
+// function's own limit only where reach says that the function never gets there.
 func (c *checker) limitFlags() Check {
 	const name = "limits"
 	for i := range c.n {
@@ -172,10 +173,17 @@ func (c *checker) limitFlags() Check {
 		ownLo, ownHi := ownLimits(row)
 		half := float64(row.Scale) / 2
 		least, most := c.clampRange(i)
-		if !limitHolds(low, least >= int64(row.Lo), subUp(bottom, ownLo), subUp(ownLo, bottom), half) {
+		idleLo, idleHi := false, false
+		if c.hasReach() {
+			reach := c.reach(i)
+			idleLo, idleHi = reach.lo > ownLo, reach.hi < ownHi
+		}
+		below := clamp{subUp(bottom, ownLo), subUp(ownLo, bottom), idleLo, low || least >= int64(row.Lo)}
+		above := clamp{subUp(ownHi, top), subUp(top, ownHi), idleHi, high || most <= int64(row.Hi)}
+		if !below.sound(half) {
 			return failed(name, "state %d: the lower limit %g is neither the function's own (%g) nor counted as a saturation, or it lies beyond it", i, bottom, ownLo)
 		}
-		if !limitHolds(high, most <= int64(row.Hi), subUp(ownHi, top), subUp(top, ownHi), half) {
+		if !above.sound(half) {
 			return failed(name, "state %d: the upper limit %g is neither the function's own (%g) nor counted as a saturation, or it lies beyond it", i, top, ownHi)
 		}
 	}
@@ -197,13 +205,22 @@ func wrongParameter(row *simb.Row) string {
 	return ""
 }
 
-// limitHolds judges one limit: short and beyond are how far it falls short of the function's own limit and
-// reaches beyond it. A counted one may fall short by any amount.
-func limitHolds(counted, unreached bool, short, beyond, half float64) bool {
-	if beyond > half {
+// clamp is one limit of a state's integers against the function's own.
+type clamp struct {
+	short, beyond float64 // how far it falls short of the function's own limit, or reaches beyond it
+	idle          bool    // the function itself is proved never to get to its limit
+	counted       bool    // as a saturation, or proved never to act
+}
+
+// sound reports whether the clamp means what the claims take it for.
+func (l clamp) sound(half float64) bool {
+	switch {
+	case l.short <= half && l.beyond <= half:
+		return true // the function's own limit
+	case l.beyond > half && !l.idle:
 		return false
 	}
-	return counted || unreached || short <= half
+	return l.counted
 }
 
 // clampRange returns the smallest and largest t + z of a state without a table.

@@ -135,6 +135,11 @@ func TestWrongFilesAreRefusedByTheCheckThatIsForThem(t *testing.T) {
 		{"an accumulator that overflows", "accumulators", false, causal, func(p *pair) { p.file.Rows[0].Bias = math.MaxInt32 }},
 		{"a box beyond what the scale holds", "input-box", false, causal, func(p *pair) { p.file.Inputs[1].Hi = 0.7 }},
 		{"a saturation not counted", "limits", false, shapes[2], func(p *pair) { p.file.Rows[0].Saturates = 0; p.file.SelfTest = nil }},
+		{"a counted clamp beyond the function's own limit", "limits", false, loops, func(p *pair) {
+			row := &p.file.Rows[4] // a clipped relu of the first loop
+			row.Scale *= 1.02
+			row.Saturates = simb.SaturatesHigh
+		}},
 		{"a relu that goes below zero", "limits", false, causal, func(p *pair) { p.file.Rows[1].Zero = 3 }},
 		{"a table that descends", "tables", false, loops, func(p *pair) { e := p.file.Tables[0].Entries; e[7], e[8] = 5, 3 }},
 		{"a table of another function", "tables", false, loops, func(p *pair) { p.file.Tables[0].Kind = simb.Sigmoid }},
@@ -174,6 +179,29 @@ func TestWrongFilesAreRefusedByTheCheckThatIsForThem(t *testing.T) {
 				t.Errorf("refused by %v, only %s is at fault", failed, c.check)
 			}
 		})
+	}
+}
+
+func TestAClampIsSoundOnlyWhereItMeansWhatTheClaimsTakeItFor(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		clamp
+		want bool
+	}{
+		{"the function's own", clamp{0, 0, false, false}, true},
+		{"half a step short", clamp{0.5, -0.5, false, false}, true},
+		{"half a step beyond", clamp{-0.5, 0.5, false, false}, true},
+		{"short and not counted", clamp{3, -3, false, false}, false},
+		{"short and counted", clamp{3, -3, false, true}, true},
+		{"beyond though counted", clamp{-3, 3, false, true}, false},
+		{"beyond where the function never gets, counted", clamp{-3, 3, true, true}, true},
+		{"beyond where the function never gets, not counted", clamp{-3, 3, true, false}, false},
+		{"no limit of its own, counted", clamp{math.Inf(1), math.Inf(-1), false, true}, true},
+		{"no limit of its own, not counted", clamp{math.Inf(1), math.Inf(-1), false, false}, false},
+	} {
+		if got := c.sound(0.5); got != c.want {
+			t.Errorf("%s: sound is %v", c.name, got)
+		}
 	}
 }
 

@@ -6,11 +6,11 @@
 // In short (x* is the equilibrium of the real model, x̃ the real worth of the integers' states, 𝒰 the
 // region of inputs that do not saturate, W̃ the real worth of the integer weights):
 //
-//	reach       φ(Ã·reach + B̃·𝒰 + b̃ ± ρ) ⊆ reach                    proves x* ∈ reach
-//	errors      gain·(|Ã| e + |B̃| δu + ρ) + r + cut ≤ e               proves |x̃ − x*| ≤ e
-//	well-posed  |Ã| v + residual ≤ κ v, κ < 1                          proves that x* is unique
-//	lipschitz   |Ã| g + |B̃| 1 + residual ≤ g                           proves |∂y/∂u| ≤ the constants
-//	residuals   |ΔA| X̄ + |ΔB| Ū + |Δb| ≤ ρ                             ties all of it to the float model
+//	well-posed  |Ã| v + residual ≤ κ v, κ < 1              proves that x* is unique
+//	reach       φ(Ã·reach + B̃·𝒰 + b̃ ± ρ) ⊆ reach          proves x* ∈ reach
+//	errors      γ (|Ã| e + |B̃| δu + ρ) + r + cut ≤ e       proves |x̃ − x*| ≤ e
+//	lipschitz   |Ã| g + |B̃| 1 + residual ≤ g               proves |∂y/∂u| ≤ the constants
+//	residuals   |ΔA| X̄ + |ΔB| Ū + |Δb| ≤ ρ                 ties all of it to the float model
 //
 // The last line needs the float model (Options.Against); the others the file alone.
 //
