@@ -9,24 +9,38 @@ import (
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
 
-// variants returns the model in every way it can be run on this machine.
+// variants returns the model in every way it can be run on this machine, each loaded from a file: by
+// every kernel, and in place from streams that are raw and that are coded.
 func variants(t testing.TB, m *simb.Model) map[string]*Model {
 	t.Helper()
 	all := map[string]*Model{}
-	for _, name := range kernel.Names() {
-		model, err := newModel(m, streamsOf(m), m.MACs(), config{kernel: name})
+	add := func(name string, data []byte, options ...Option) {
+		model, err := Load(data, options...)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		all[name] = model
 	}
-	model, err := newModel(m, streamsOf(m), m.MACs(), config{inPlace: true})
+	raw, coded := encode(t, m, simb.CodecRaw), encode(t, m, simb.CodecHuff0)
+	for _, name := range kernel.Names() {
+		add(name, coded, withKernel(name))
+	}
+	add(kernelInPlace, raw, WithInPlace())
+	add(kernelInPlace+", coded", coded, WithInPlace())
+	return all
+}
+
+func encode(t testing.TB, m *simb.Model, codec simb.Codec) []byte {
+	t.Helper()
+	data, err := simb.Encode(m, simb.EncodeOptions{Codec: codec})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all[model.Kernel()] = model
-	return all
+	return data
 }
+
+// withKernel forces a kernel, as SIM_KERNEL does.
+func withKernel(name string) Option { return func(c *config) { c.kernel = name } }
 
 // run makes one inference from inputs of the plan.
 func run(s *Session, plan []uint16) answer {

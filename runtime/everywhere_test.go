@@ -9,7 +9,7 @@ import (
 
 // everywhere is the hash of what 200 random models answer. It was made on amd64 and has to be the same
 // on every architecture, for every kernel; it changes only when the generator of models does.
-const everywhere = "bbbd88030bd80925760f7acf158c6032ae7ef02aa31b761c61db625eeec3316c"
+const everywhere = "0d8e0c8dc1651d85358f7227e62d04534f5c1e4ae075c7abbe4c0b55f2e996ed"
 
 func TestTheSameBitsOnEveryArchitecture(t *testing.T) {
 	sums := map[string]string{}

@@ -100,19 +100,25 @@ func TestWideModelsRunWithWideColumns(t *testing.T) {
 	for j := range inputs {
 		m.Inputs = append(m.Inputs, simb.Input{Source: int32(j), Scale: 1})
 	}
+	all, ones := make([]int32, inputs+1), make([]int16, inputs+1)
+	for j := range all {
+		all[j], ones[j] = int32(j), 1
+	}
+	ones[inputs] = 10 // of the state
 	m.Weights = sparse.New[int16](2, inputs+1)
 	m.Weights.AppendRow(0, []int32{0, 1 << 16, inputs - 1}, []int16{1, 2, 3})
-	m.Weights.AppendRow(1, []int32{5, inputs}, []int16{7, 10})
+	m.Weights.AppendRow(1, all, ones)
 	unit := quant.Multiplier{M: 2, S: 1}
 	m.Rows = []simb.Row{
-		{Planes: 1, Multiplier: unit, Scale: 1, Hi: 127, Table: simb.NoTable, Saturates: 2},
+		{Planes: 1, Multiplier: unit, Scale: 1, Hi: 127, Kind: simb.ReLU, Table: simb.NoTable, Saturates: 2},
 		{Planes: 1, Multiplier: unit, Table: simb.NoTable},
 	}
 	plan := make([]uint16, inputs)
 	plan[0], plan[5], plan[1<<16], plan[inputs-1] = 3, 1, 4, 5
+	want := int32(3 + 1 + 4 + 5 + 10*(3+8+15))
 	for name, model := range variants(t, m) {
-		if got := run(model.NewSession(), plan).Outputs[0]; got != 7+10*(3+8+15) {
-			t.Errorf("%s: %d, want %d", name, got, 7+10*(3+8+15))
+		if got := run(model.NewSession(), plan).Outputs[0]; got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
 		}
 	}
 }

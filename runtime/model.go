@@ -11,10 +11,10 @@ import (
 // Model is a compiled model, verified and ready to run. It is never written again: any number of
 // goroutines may use it, each with a Session of its own.
 type Model struct {
-	program kernel.Program
-	engine7 kernel.Engine[uint8] // the one of the model's width is set
+	program  kernel.Program
+	engine7  kernel.Engine[uint8] // the one of the model's width is set
 	engine14 kernel.Engine[uint16]
-	kernel  string
+	kernel   string
 
 	inputs       []simb.Input // those that the plan reads
 	sourceInputs int

