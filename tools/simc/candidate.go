@@ -95,7 +95,7 @@ type floatCandidate struct {
 }
 
 func newFloatCandidate(data []byte) (candidate, error) {
-	m, err := decodeFloatModel(data)
+	m, err := model.Read(data)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sparse-implicit/sim/format/onnx"
+	"github.com/sparse-implicit/sim/trainer/dataset"
+	"github.com/sparse-implicit/sim/trainer/teacher"
+	"github.com/spf13/cobra"
+)
+
+// teachReport is what `teach --json` prints.
+type teachReport struct {
+	File       string  `json:"file"`
+	Parameters int     `json:"parameters"`
+	Epochs     int     `json:"epochs"`
+	Loss       float64 `json:"loss"`
+	Seconds    float64 `json:"seconds"`
+}
+
+type teachFlags struct {
+	data, hidden, output string
+	epochs               int
+	seed                 uint64
+}
+
+func newTeach(e *env) *cobra.Command {
+	var flags teachFlags
+	command := &cobra.Command{
+		Use:     "teach --data DATA -o teacher.onnx",
+		Short:   "Train a small multilayer perceptron to be fitted to",
+		Long:    `Teach trains a multilayer perceptron (relu, AdamW, cosine schedule) on the training part of the data and writes it as ONNX. The same data and seed give the same bytes on any number of cores.`,
+		Example: `  simc teach --data builtin:fashion-mini --hidden 64,32,16 -o teacher.onnx`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runTeach(cmd.Context(), e, flags) },
+	}
+	f := command.Flags()
+	f.StringVar(&flags.data, "data", "", dataHelp)
+	f.StringVar(&flags.hidden, "hidden", "64,32,16", "widths of the hidden layers")
+	f.IntVar(&flags.epochs, "epochs", 0, "passes over the training part (0: chosen by the number of samples)")
+	f.Uint64Var(&flags.seed, "seed", 0, "seed of initialisation and order")
+	f.StringVarP(&flags.output, "output", "o", "teacher.onnx", "file to write")
+	return command
+}
+
+func runTeach(ctx context.Context, e *env, flags teachFlags) error {
+	if err := writable(flags.output); err != nil {
+		return err
+	}
+	hidden, err := parseWidths(flags.hidden)
+	if err != nil {
+		return err
+	}
+	set, err := openData(flags.data)
+	if err != nil {
+		return err
+	}
+	report, err := e.teachTo(ctx, set, hidden, flags.epochs, flags.seed, flags.output)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		return e.emit(report)
+	}
+	e.say("%s: %d parameters, %d epochs, training loss %.4f, %.1f s", report.File, report.Parameters, report.Epochs, report.Loss, report.Seconds)
+	return nil
+}
+
+// teachTo trains a network and writes it.
+func (e *env) teachTo(ctx context.Context, set *dataset.Set, hidden []int, epochs int, seed uint64, output string) (*teachReport, error) {
+	if epochs < 0 {
+		return nil, usagef("--epochs %d: it cannot be negative", epochs)
+	}
+	network, trained, err := teacher.Train(ctx, set, teacher.Config{Hidden: hidden, Epochs: epochs, Seed: seed, Progress: e.progress("teach")})
+	if err != nil {
+		return nil, err
+	}
+	data, err := onnx.Encode(network.ONNX())
+	if err != nil {
+		return nil, err
+	}
+	parameters := 0
+	for _, layer := range network.Layers {
+		parameters += len(layer.W) + len(layer.B)
+	}
+	report := &teachReport{File: output, Parameters: parameters, Epochs: trained.Epochs, Loss: trained.Loss, Seconds: trained.Seconds}
+	return report, writeFile(output, data)
+}
+
+// parseWidths reads "64,32,16".
+func parseWidths(text string) ([]int, error) {
+	var widths []int
+	for _, field := range strings.Split(text, ",") {
+		width, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || width < 1 {
+			return nil, usagef("--hidden %s: give positive widths separated by commas, as in 64,32,16", text)
+		}
+		widths = append(widths, width)
+	}
+	return widths, nil
+}
+
+// describeWidths is the inverse of parseWidths.
+func describeWidths(widths []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", ","), "[]")
+}
