@@ -18,30 +18,26 @@ type operator struct {
 	passes   bool // hands its first operand on element by element, so a Softmax may stand before it
 }
 
-var operators map[string]operator
-
-func init() { // in init because the functions refer to the table by way of supported
-	operators = map[string]operator{
-		"Add":                {fold: (*folder).add, required: 2, most: 2},
-		"BatchNormalization": {fold: (*folder).batchNormalization, required: 5, most: 5},
-		"Clip":               {fold: (*folder).clip, required: 1, most: 3},
-		"Constant":           {fold: (*folder).constant},
-		"Div":                {fold: (*folder).div, required: 2, most: 2},
-		"Dropout":            {fold: (*folder).dropout, required: 1, most: 3, passes: true},
-		"Flatten":            {fold: (*folder).flatten, required: 1, most: 1, passes: true},
-		"Gemm":               {fold: (*folder).gemm, required: 2, most: 3},
-		"Identity":           {fold: (*folder).identity, required: 1, most: 1, passes: true},
-		"LeakyRelu":          {fold: (*folder).leakyRelu, required: 1, most: 1},
-		"LogSoftmax":         {fold: (*folder).softmax, required: 1, most: 1},
-		"MatMul":             {fold: (*folder).matMul, required: 2, most: 2},
-		"Mul":                {fold: (*folder).mul, required: 2, most: 2},
-		"Relu":               {fold: (*folder).relu, required: 1, most: 1},
-		"Reshape":            {fold: (*folder).reshape, required: 1, most: 2, passes: true},
-		"Sigmoid":            {fold: (*folder).sigmoid, required: 1, most: 1},
-		"Softmax":            {fold: (*folder).softmax, required: 1, most: 1},
-		"Sub":                {fold: (*folder).sub, required: 2, most: 2},
-		"Tanh":               {fold: (*folder).tanh, required: 1, most: 1},
-	}
+var operators = map[string]operator{
+	"Add":                {fold: (*folder).add, required: 2, most: 2},
+	"BatchNormalization": {fold: (*folder).batchNormalization, required: 5, most: 5},
+	"Clip":               {fold: (*folder).clip, required: 1, most: 3},
+	"Constant":           {fold: (*folder).constant},
+	"Div":                {fold: (*folder).div, required: 2, most: 2},
+	"Dropout":            {fold: (*folder).dropout, required: 1, most: 3, passes: true},
+	"Flatten":            {fold: (*folder).flatten, required: 1, most: 1, passes: true},
+	"Gemm":               {fold: (*folder).gemm, required: 2, most: 3},
+	"Identity":           {fold: (*folder).identity, required: 1, most: 1, passes: true},
+	"LeakyRelu":          {fold: (*folder).leakyRelu, required: 1, most: 1},
+	"LogSoftmax":         {fold: (*folder).softmax, required: 1, most: 1},
+	"MatMul":             {fold: (*folder).matMul, required: 2, most: 2},
+	"Mul":                {fold: (*folder).mul, required: 2, most: 2},
+	"Relu":               {fold: (*folder).relu, required: 1, most: 1},
+	"Reshape":            {fold: (*folder).reshape, required: 1, most: 2, passes: true},
+	"Sigmoid":            {fold: (*folder).sigmoid, required: 1, most: 1},
+	"Softmax":            {fold: (*folder).softmax, required: 1, most: 1},
+	"Sub":                {fold: (*folder).sub, required: 2, most: 2},
+	"Tanh":               {fold: (*folder).tanh, required: 1, most: 1},
 }
 
 // supported refuses the first node whose operator has no exact counterpart, before any work is done.
