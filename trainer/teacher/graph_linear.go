@@ -161,7 +161,7 @@ func (f *folder) gemm(n *onnx.Node, x []*value) (*value, error) {
 	}
 	sum, err := f.add(&onnx.Node{}, []*value{product, x[2].times(float64(beta))})
 	if err == nil && !slices.Equal(sum.shape, product.shape) {
-		err = fmt.Errorf("C has shape %v, the product %v: %w", x[2].shape, product.shape, ErrUnsupported)
+		err = fmt.Errorf("its third input has shape %v, which does not spread to the product's %v: %w", x[2].shape, product.shape, ErrUnsupported)
 	}
 	return sum, err
 }

@@ -254,26 +254,23 @@ func resolveShape(from []int, wanted []int64, allowZero bool) ([]int, bool) {
 }
 
 func (f *folder) constant(n *onnx.Node, _ []*value) (*value, error) {
-	for i := range n.Attributes {
-		a := &n.Attributes[i]
-		switch a.Name {
-		case "value":
-			if a.Tensor == nil {
-				break
-			}
-			return &value{shape: a.Tensor.Shape, numbers: a.Tensor.Floats()}, nil
-		case "value_float":
-			return &value{numbers: []float64{float64(a.Float)}}, nil
-		case "value_int":
-			return &value{numbers: []float64{float64(a.Int)}}, nil
-		case "value_floats":
-			return list(a.Floats), nil
-		case "value_ints":
-			return list(a.Ints), nil
-		}
-		return nil, fmt.Errorf("attribute %q is not a dense tensor of numbers: %w", a.Name, ErrUnsupported)
+	if len(n.Attributes) != 1 {
+		return nil, fmt.Errorf("it has %d values, one is needed: %w", len(n.Attributes), ErrUnsupported)
 	}
-	return nil, fmt.Errorf("it has no value: %w", ErrUnsupported)
+	a := &n.Attributes[0]
+	switch {
+	case a.Name == "value" && a.Tensor != nil:
+		return &value{shape: a.Tensor.Shape, numbers: a.Tensor.Floats()}, nil
+	case a.Name == "value_float":
+		return &value{numbers: []float64{float64(a.Float)}}, nil
+	case a.Name == "value_int":
+		return &value{numbers: []float64{float64(a.Int)}}, nil
+	case a.Name == "value_floats":
+		return list(a.Floats), nil
+	case a.Name == "value_ints":
+		return list(a.Ints), nil
+	}
+	return nil, fmt.Errorf("attribute %q is not a dense tensor of numbers: %w", a.Name, ErrUnsupported)
 }
 
 func list[V float32 | int64](values []V) *value {

@@ -119,9 +119,8 @@ func (a array) matMul(b array) array {
 func oracle(t *testing.T, g *onnx.Graph, u []float32) []float64 {
 	t.Helper()
 	arrays := map[string]array{}
-	constant := func(v *onnx.Tensor) array { return array{append([]int{}, v.Shape...), v.Floats()} }
 	for _, v := range g.Initializers {
-		arrays[v.Name] = constant(v)
+		arrays[v.Name] = tensorArray(v)
 	}
 	for _, in := range g.Inputs {
 		if g.Initializer(in.Name) != nil {
@@ -151,7 +150,7 @@ func oracle(t *testing.T, g *onnx.Graph, u []float32) []float64 {
 			x = append(x, a)
 		}
 		if n.Op == "Constant" {
-			x = []array{constant(n.Attributes[0].Tensor)}
+			x = []array{constantNode(&n.Attributes[0])}
 		}
 		out, err := evaluate(n, x)
 		if err != nil {
@@ -160,6 +159,22 @@ func oracle(t *testing.T, g *onnx.Graph, u []float32) []float64 {
 		arrays[n.Outputs[0]] = out
 	}
 	return arrays[g.Outputs[0].Name].data
+}
+
+func tensorArray(v *onnx.Tensor) array { return array{append([]int{}, v.Shape...), v.Floats()} }
+
+func constantNode(a *onnx.Attribute) array {
+	switch a.Name {
+	case "value_float":
+		return array{nil, []float64{float64(a.Float)}}
+	case "value_int":
+		return array{nil, []float64{float64(a.Int)}}
+	case "value_floats":
+		return tensorArray(onnx.NewTensor("", []int{len(a.Floats)}, a.Floats))
+	case "value_ints":
+		return tensorArray(onnx.NewIntTensor("", []int{len(a.Ints)}, a.Ints))
+	}
+	return tensorArray(a.Tensor)
 }
 
 func number(n *onnx.Node, name string, otherwise float64) float64 {
