@@ -83,9 +83,12 @@ func (m Multiplier) AccumulatorLimit() int64 {
 // Ratio returns M/2^S, exactly.
 func (m Multiplier) Ratio() float64 { return math.Ldexp(float64(m.M), -int(m.S)) }
 
-// NewMultiplier returns the multiplier nearest to ratio whose M has at most mantissaBits bits
-// (1 to 31), as many of them as the range of S allows. A ratio that no multiplier comes near is an
-// error: the caller has to choose other scales.
+// NewMultiplier returns the multiplier nearest to ratio among those whose M has at most mantissaBits
+// bits (1 to 31); it is off by at most ratio/2^mantissaBits. Where the range of S gets in the way it is
+// the nearest of those with S at its end: M then has fewer bits for ratios below
+// 2^(mantissaBits−63), and more for ratios above 2^(mantissaBits−1) − ½, always with
+// |M/2^S − ratio| ≤ 1/2^(S+1). A ratio that would need M < 1 or M > MaxMultiplier is an error: the
+// caller has to choose other scales.
 func NewMultiplier(ratio float64, mantissaBits int) (Multiplier, error) {
 	if !(ratio > 0) || math.IsInf(ratio, 0) || mantissaBits < 1 || mantissaBits > 31 {
 		return Multiplier{}, fmt.Errorf("no multiplier stands for the ratio %g", ratio)
