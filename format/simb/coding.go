@@ -20,7 +20,7 @@ const (
 
 // How a chunk of a byte plane is stored; numbers of the file.
 const (
-	chunkRaw   = 0
+	chunkRaw   = 0 // the bytes themselves
 	chunkHuff0 = 1 // a varint of the stored length, then a huff0 block of one stream
 	chunkRun   = 2 // the one byte that all are
 )
@@ -57,36 +57,51 @@ func readVarint(data []byte, at int) (v uint32, next int, ok bool) {
 	return 0, at, false
 }
 
-// encodePlanes stores raw, elements of the given size, as byte planes cut into chunks.
-func encodePlanes(raw []byte, element int, compress bool) []byte {
-	var out []byte
-	plane := make([]byte, len(raw)/element)
+// planeEncoder stores sections as byte planes.
+type planeEncoder struct {
+	compress bool // try huff0
+	huff0    bool // some chunk was compressed
+	plane    []byte
+}
+
+// encode stores raw, elements of the given size, as byte planes cut into chunks.
+func (e *planeEncoder) encode(raw []byte, element int) (stored []byte, huff0 bool) {
+	count := len(raw) / element
+	if cap(e.plane) < count {
+		e.plane = make([]byte, count)
+	}
+	plane := e.plane[:count]
 	for b := range element {
 		for k := range plane {
 			plane[k] = raw[k*element+b]
 		}
 		for rest := plane; len(rest) > 0; {
 			n := min(len(rest), chunkSize)
-			out = appendChunk(out, rest[:n], compress)
+			var compressed bool
+			stored, compressed = appendChunk(stored, rest[:n], e.compress)
+			huff0 = huff0 || compressed
 			rest = rest[n:]
 		}
 	}
-	return out
+	return stored, huff0
 }
 
-func appendChunk(out, chunk []byte, compress bool) []byte {
+// appendChunk appends the smallest coding of a chunk and tells whether it is a huff0 block.
+func appendChunk(out, chunk []byte, compress bool) ([]byte, bool) {
 	if isRun(chunk) {
-		return append(out, chunkRun, chunk[0])
+		return append(out, chunkRun, chunk[0]), false
 	}
 	if compress {
-		// A failure says that the chunk is too short or incompressible: then it stays raw.
+		// An error says that the chunk is too short or incompressible: then it stays raw.
 		block, _, err := huff0.Compress1X(chunk, &huff0.Scratch{Reuse: huff0.ReusePolicyNone})
-		if err == nil && len(block)+3 < len(chunk) {
-			out = appendVarint(append(out, chunkHuff0), uint32(len(block)))
-			return append(out, block...)
+		if err == nil {
+			coded := append(appendVarint([]byte{chunkHuff0}, uint32(len(block))), block...)
+			if len(coded) < 1+len(chunk) {
+				return append(out, coded...), true
+			}
 		}
 	}
-	return append(append(out, chunkRaw), chunk...)
+	return append(append(out, chunkRaw), chunk...), false
 }
 
 func isRun(chunk []byte) bool {
@@ -98,38 +113,52 @@ func isRun(chunk []byte) bool {
 	return true
 }
 
-// decodePlanes is the inverse of encodePlanes: it fills dst, whose length is the section's decoded one,
-// and returns a reason when stored does not hold exactly that. It allocates at most a plane and a chunk.
-func decodePlanes(dst, stored []byte, element int) (reason string) {
+// planeDecoder is the inverse of planeEncoder. Beside what it fills it takes the memory of one chunk and
+// of huff0's tables, once for all sections.
+type planeDecoder struct {
+	huff0 bool // some chunk was huff0-coded
+	table *huff0.Scratch
+	chunk []byte
+}
+
+// decode fills dst, whose length is the section's decoded one, a multiple of element. It gives a reason,
+// and the place in stored, when stored does not hold exactly that.
+func (d *planeDecoder) decode(dst, stored []byte, element int) (at int, reason string) {
 	count := len(dst) / element
-	plane := dst
-	if element > 1 {
-		plane = make([]byte, count)
-	}
-	at := 0
 	for b := range element {
 		for done := 0; done < count; {
 			n := min(count-done, chunkSize)
-			next, reason := decodeChunk(plane[done:done+n], stored, at)
+			into := dst[done : done+n]
+			if element > 1 {
+				into = d.buffer(n)
+			}
+			next, reason := d.decodeChunk(into, stored, at)
 			if reason != "" {
-				return reason
+				return at, reason
+			}
+			if element > 1 {
+				for k, v := range into {
+					dst[(done+k)*element+b] = v
+				}
 			}
 			at, done = next, done+n
 		}
-		if element > 1 {
-			for k, v := range plane {
-				dst[k*element+b] = v
-			}
-		}
 	}
 	if at != len(stored) {
-		return "bytes are left over after the last chunk"
+		return at, "bytes are left over after the last chunk"
 	}
-	return ""
+	return at, ""
+}
+
+func (d *planeDecoder) buffer(n int) []byte {
+	if cap(d.chunk) < n {
+		d.chunk = make([]byte, n)
+	}
+	return d.chunk[:n]
 }
 
 // decodeChunk fills dst from the chunk at stored[at:] and returns where the next one starts.
-func decodeChunk(dst, stored []byte, at int) (next int, reason string) {
+func (d *planeDecoder) decodeChunk(dst, stored []byte, at int) (next int, reason string) {
 	if at >= len(stored) {
 		return at, "a chunk is missing"
 	}
@@ -155,22 +184,22 @@ func decodeChunk(dst, stored []byte, at int) (next int, reason string) {
 		if !ok || uint64(length) > uint64(len(stored)-at) {
 			return at, "a compressed chunk is cut short"
 		}
-		return at + int(length), decodeHuff0(dst, stored[at:at+int(length)])
+		return at + int(length), d.decodeHuff0(dst, stored[at:at+int(length)])
 	}
 	return at, "a chunk has an unknown tag"
 }
 
-// decodeHuff0 decodes one block of exactly len(dst) bytes.
-func decodeHuff0(dst, block []byte) (reason string) {
-	table, rest, err := huff0.ReadTable(block, nil)
+// decodeHuff0 decodes one block of exactly len(dst) bytes. The library writes at most cap(dst) bytes.
+func (d *planeDecoder) decodeHuff0(dst, block []byte) (reason string) {
+	d.huff0 = true
+	table, rest, err := huff0.ReadTable(block, d.table)
 	if err != nil {
 		return "a compressed chunk has a broken table"
 	}
-	table.MaxDecodedSize = len(dst)
-	out, err := table.Decompress1X(rest)
+	d.table = table
+	out, err := table.Decoder().Decompress1X(dst[:0:len(dst)], rest)
 	if err != nil || len(out) != len(dst) {
 		return "a compressed chunk does not decode to its length"
 	}
-	copy(dst, out)
 	return ""
 }

@@ -2,42 +2,31 @@ package simb
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/sparse-implicit/sim/format/quant"
 )
-
-func versionError(v uint64) error {
-	return fmt.Errorf("it needs reader version %d, this one is %d; use a newer release: %w", v, FormatVersion, ErrVersion)
-}
-
-// featureError names the unknown bits by number, so that a later specification tells what they are.
-func featureError(unknown uint64) error {
-	var bits []string
-	for b := range 64 {
-		if unknown>>b&1 != 0 {
-			bits = append(bits, fmt.Sprint(b))
-		}
-	}
-	return fmt.Errorf("required feature bits %s are unknown to this reader; use a newer release: %w", strings.Join(bits, ", "), ErrFeature)
-}
 
 // sectionReader turns decoded sections into columns of the model. The first fault is kept in err; a
 // column of the wrong length reads as zeros after it.
 type sectionReader struct {
 	sections map[sectionID][]byte
-	claims   uint8
+	header   *header
 	err      error
+}
+
+func (r *sectionReader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
 }
 
 // column returns the elements of a section, which must be `count` of them; an absent one is all zeros.
 func (r *sectionReader) column(id sectionID, count int) elements {
 	info, _ := describe(id)
 	raw, present := r.sections[id]
-	if present && len(raw) != count*info.element && r.err == nil {
-		r.err = corrupt(info.name, -1, "%d elements, the model needs %d", len(raw)/info.element, count)
+	if present && len(raw) != count*info.element {
+		r.fail(corrupt(info.name, -1, "%d elements, the model needs %d", len(raw)/info.element, count))
 	}
 	if r.err != nil || !present {
 		raw = nil
@@ -85,9 +74,7 @@ func (r *sectionReader) inputs(m *Model) {
 	for k := range m.Inputs {
 		source += 1 + int64(gap.uint(k))
 		if source >= int64(m.SourceInputs) {
-			if r.err == nil {
-				r.err = corrupt("input.gap", -1, "input %d is number %d of the source, which has %d", k, source, m.SourceInputs)
-			}
+			r.fail(corrupt("input.gap", -1, "input %d is number %d of the source, which has %d", k, source, m.SourceInputs))
 			return
 		}
 		m.Inputs[k] = Input{int32(source), scale.float(k), int32(zero.uint(k)), lo.float(k), hi.float(k)}
@@ -117,9 +104,7 @@ func (r *sectionReader) states(m *Model) {
 	for i := range n {
 		s := source.uint(i)
 		if s >= uint64(m.SourceStates) {
-			if r.err == nil {
-				r.err = corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, s, m.SourceStates)
-			}
+			r.fail(corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, s, m.SourceStates))
 			return
 		}
 		m.SourceState[i] = int32(s)
@@ -156,11 +141,8 @@ func (r *sectionReader) rows(m *Model) {
 	}
 }
 
-// maxTables bounds the tables: an index of two bytes has to tell them apart from NoTable.
-const maxTables = NoTable - 1
-
 func (r *sectionReader) tables(m *Model) {
-	count := min(len(r.sections[sectionTableStep])/4, maxTables)
+	count := int(r.header.tables)
 	kind, step := r.column(sectionTableKind, count), r.column(sectionTableStep, count)
 	length := m.Width.TableLen()
 	entries := r.column(sectionTableEntries, count*length)
@@ -174,18 +156,20 @@ func (r *sectionReader) tables(m *Model) {
 }
 
 func (r *sectionReader) schedule(m *Model) {
-	count := len(r.sections[sectionSegmentStates]) / 4
+	count := int(r.header.segments)
 	states, sweeps := r.column(sectionSegmentStates, count), r.column(sectionSegmentSweeps, count)
 	for k := range count {
-		m.Schedule = append(m.Schedule, Segment{int(states.uint(k)), uint32(sweeps.uint(k))})
+		size := states.uint(k)
+		if size > uint64(m.States()) {
+			r.fail(corrupt("segment.states", -1, "segment %d has %d states, the model has %d", k, size, m.States()))
+			return
+		}
+		m.Schedule = append(m.Schedule, Segment{int(size), uint32(sweeps.uint(k))})
 	}
 }
 
 func (r *sectionReader) selfTests(m *Model) {
-	count := len(r.sections[sectionTestSeed]) / 8 // seeds are never zero, so never left out
-	if m.Outputs() == 0 {
-		return
-	}
+	count := int(r.header.tests)
 	seed, outputs := r.column(sectionTestSeed, count), r.column(sectionTestOutputs, count*m.Outputs())
 	saturations, digest := r.column(sectionTestSaturations, count), r.column(sectionTestDigest, count)
 	for k := range count {
@@ -199,11 +183,11 @@ func (r *sectionReader) selfTests(m *Model) {
 
 func (r *sectionReader) certificates(m *Model) {
 	c, n, q := &m.Certificates, m.States(), m.Outputs()
-	if r.claims&claimWellPosed != 0 {
+	if r.header.claims&claimWellPosed != 0 {
 		c.Kappa = r.column(sectionKappa, 1).float(0)
 		c.V, c.VResidual = r.column(sectionPerron, n).floats(n), r.column(sectionPerronResidual, n).floats(n)
 	}
-	if r.claims&claimReach != 0 {
+	if r.header.claims&claimReach != 0 {
 		c.ReachLo, c.ReachHi = r.column(sectionReachLo, n).floats(n), r.column(sectionReachHi, n).floats(n)
 	}
 	lengths := [4]int{n, n + q, n, q}
@@ -214,13 +198,13 @@ func (r *sectionReader) certificates(m *Model) {
 		}
 		return e
 	}
-	if r.claims&claimBox != 0 {
+	if r.header.claims&claimBox != 0 {
 		c.Box = errors(sectionBoxState)
 	}
-	if r.claims&claimCalibrated != 0 {
+	if r.header.claims&claimCalibrated != 0 {
 		c.Calibrated = errors(sectionCalibratedState)
 	}
-	if r.claims&claimLipschitz != 0 {
+	if r.header.claims&claimLipschitz != 0 {
 		c.Lipschitz = r.column(sectionLipschitz, q).floats(q)
 		c.Gain, c.GainResidual = r.column(sectionGain, n).floats(n), r.column(sectionGainResidual, n+q).floats(n+q)
 	}

@@ -13,20 +13,11 @@ import (
 	"github.com/sparse-implicit/sim/format/quant"
 )
 
-// Versions and features of this reader and writer.
+// Versions of this reader and writer.
 const (
 	FormatVersion = 1 // what Encode writes and the newest that Open reads
 	ReaderVersion = 1 // the oldest reader that may read what Encode writes
-
-	featureHuff0  uint64 = 1 << 0 // some chunk is huff0-coded
-	featureTables uint64 = 1 << 1 // some state is looked up in a table
-	featureLoops  uint64 = 1 << 2 // some segment is a loop
-	featurePlanes uint64 = 1 << 3 // some row has two weight planes
-	knownFeatures        = featureHuff0 | featureTables | featureLoops | featurePlanes
 )
-
-// featureNames names the required features by bit.
-var featureNames = []string{"huff0", "tables", "loops", "two-planes"}
 
 // Which certificates the file holds; bits of the field `claims`.
 const (
@@ -54,7 +45,7 @@ func Encode(m *Model, o EncodeOptions) ([]byte, error) {
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
-	w := &sectionWriter{codec: o.Codec}
+	w := &sectionWriter{inPlace: o.Codec == CodecRaw, planes: planeEncoder{compress: o.Codec == CodecHuff0}}
 	w.weights(m)
 	w.inputs(m)
 	w.states(m)
@@ -63,29 +54,24 @@ func Encode(m *Model, o EncodeOptions) ([]byte, error) {
 	w.schedule(m)
 	w.selfTests(m)
 	claims := w.certificates(&m.Certificates)
-	return w.frame(m, claims), nil
+	if w.err != nil {
+		return nil, w.err
+	}
+	return w.frame(m, claims, nil), nil
 }
 
 // sectionWriter collects sections and their stored bytes.
 type sectionWriter struct {
-	codec    Codec
-	huff0    bool // some chunk is compressed
+	inPlace  bool // keep the weights' streams raw
+	planes   planeEncoder
+	huff0    bool // some stored chunk is compressed
 	sections []sectionEntry
 	payload  []byte
+	err      error
 }
 
-// sectionEntry is a line of the file's directory.
-type sectionEntry struct {
-	id      sectionID
-	codec   uint8
-	element uint8
-	length  uint32
-	stored  uint32
-	crc     uint32
-}
-
-// add stores one section. One of nothing but zero bytes is left out, which means the same; the weights'
-// streams, whose lengths say something too, only when they are empty.
+// add stores one section, raw or as byte planes, whichever is smaller. One of nothing but zero bytes is
+// left out, which means the same; the weights' streams are left out only when they are empty.
 func (w *sectionWriter) add(id sectionID, raw []byte) {
 	zero := true
 	for _, b := range raw {
@@ -97,17 +83,23 @@ func (w *sectionWriter) add(id sectionID, raw []byte) {
 	info, _ := describe(id)
 	entry := sectionEntry{id: id, codec: storedRaw, element: uint8(info.element), length: uint32(len(raw)), crc: crc32.Checksum(raw, castagnoli)}
 	stored := raw
-	inPlace := w.codec == CodecRaw && id <= sectionLow
-	if !inPlace {
-		if planes := encodePlanes(raw, info.element, w.codec == CodecHuff0); len(planes) < len(raw) {
+	if !w.inPlace || id > sectionLow {
+		if planes, huff0 := w.planes.encode(raw, info.element); len(planes) < len(raw) {
 			entry.codec, stored = storedPlanes, planes
-			w.huff0 = w.huff0 || w.codec == CodecHuff0
+			w.huff0 = w.huff0 || huff0
 		}
+	}
+	if uint64(len(raw)) > maxFile || uint64(len(w.payload))+uint64(len(stored)) > maxFile {
+		w.err = tooLarge("bytes of sections and more", uint64(len(w.payload))+uint64(len(raw)), maxFile)
+		return
 	}
 	entry.stored = uint32(len(stored))
 	w.sections = append(w.sections, entry)
 	w.payload = append(w.payload, stored...)
 }
+
+// maxFile bounds what Encode writes, below the 2 GiB of a flatbuffer.
+const maxFile = 1<<31 - 1<<20
 
 // column collects the elements of one section.
 type column []byte
@@ -297,12 +289,9 @@ func (e *ErrorCertificate) columns() [4]*[]float32 {
 	return [4]*[]float32{&e.State, &e.Residual, &e.Start, &e.Output}
 }
 
-// features returns the bits that a reader of this model must know.
-func (w *sectionWriter) features(m *Model) uint64 {
+// features returns the bits that a reader of this model must know, whatever its coding.
+func (m *Model) features() uint64 {
 	var bits uint64
-	if w.huff0 {
-		bits |= featureHuff0
-	}
 	if len(m.Tables) > 0 {
 		bits |= featureTables
 	}
@@ -317,8 +306,8 @@ func (w *sectionWriter) features(m *Model) uint64 {
 	return bits
 }
 
-// frame builds the flatbuffer around the sections and fills in its digest.
-func (w *sectionWriter) frame(m *Model, claims uint8) []byte {
+// frame builds the flatbuffer around the sections, with a signature or none, and fills in its digest.
+func (w *sectionWriter) frame(m *Model, claims uint8, signature []byte) []byte {
 	b := flatbuffers.NewBuilder(len(w.payload) + 4096)
 	payload := b.CreateByteVector(w.payload)
 	fb.FileStartSectionsVector(b, len(w.sections))
@@ -333,19 +322,35 @@ func (w *sectionWriter) frame(m *Model, claims uint8) []byte {
 		source = b.CreateByteVector(m.SourceHash[:])
 	}
 	digest := b.CreateByteVector(make([]byte, sha256.Size))
+	var signed flatbuffers.UOffsetT
+	if signature != nil {
+		signed = b.CreateByteVector(signature)
+	}
+	features := m.features()
+	if w.huff0 {
+		features |= featureHuff0
+	}
 	fb.FileStart(b)
 	fb.FileAddFormatVersion(b, FormatVersion)
 	fb.FileAddMinimumReader(b, ReaderVersion)
-	fb.FileAddFeaturesRequired(b, w.features(m))
+	fb.FileAddFeaturesRequired(b, features)
 	fb.FileAddDigest(b, digest)
+	if signature != nil {
+		fb.FileAddSignature(b, signed)
+		fb.FileAddSignatureCrc(b, crc32.Checksum(signature, castagnoli))
+	}
 	fb.FileAddWidth(b, uint8(m.Width))
 	fb.FileAddDecision(b, uint8(m.Decision))
+	fb.FileAddClaims(b, claims)
 	fb.FileAddSourceInputs(b, uint32(m.SourceInputs))
 	fb.FileAddSourceStates(b, uint32(m.SourceStates))
 	fb.FileAddInputs(b, uint32(len(m.Inputs)))
 	fb.FileAddStates(b, uint32(m.States()))
 	fb.FileAddOutputs(b, uint32(m.Outputs()))
 	fb.FileAddNonzeros(b, uint32(m.Weights.Stored()))
+	fb.FileAddTables(b, uint32(len(m.Tables)))
+	fb.FileAddSegments(b, uint32(len(m.Schedule)))
+	fb.FileAddTests(b, uint32(len(m.SelfTest)))
 	fb.FileAddOutputScale(b, m.OutputScale)
 	fb.FileAddRamBytes(b, uint64(m.RAMBytes()))
 	fb.FileAddMacs(b, m.MACs())
@@ -356,7 +361,6 @@ func (w *sectionWriter) frame(m *Model, claims uint8) []byte {
 	fb.FileAddCompiler(b, compiler)
 	fb.FileAddSections(b, sections)
 	fb.FileAddPayload(b, payload)
-	fb.FileAddClaims(b, claims)
 	b.FinishWithFileIdentifier(fb.FileEnd(b), []byte("SIMB"))
 	data := b.FinishedBytes()
 	stamp(data)
@@ -370,5 +374,5 @@ func stamp(data []byte) {
 		panic("unreachable: the writer's own frame is refused: " + err.Error())
 	}
 	sum := f.computeDigest()
-	copy(data[f.digest.start:f.digest.end], sum[:])
+	copy(f.bytes(fieldDigest), sum[:])
 }

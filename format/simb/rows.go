@@ -15,7 +15,8 @@ type rowReader struct {
 }
 
 func newRowReader(m *Model, streams RowStreams) *rowReader {
-	return &rowReader{m: m, streams: streams}
+	longest := min(len(m.Inputs)+m.States(), len(streams.Values))
+	return &rowReader{m: m, streams: streams, cols: make([]int32, 0, longest), weights: make([]int16, 0, longest)}
 }
 
 // next decodes row i, the one after the last. Its slices are good until the next call.

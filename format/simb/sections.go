@@ -1,7 +1,7 @@
 package simb
 
-// sectionID numbers the sections of a file. Numbers are never reused; a reader skips none: an unknown
-// section is refused unless the file says that it is optional (numbers from 0x8000).
+// sectionID numbers the sections of a file. Numbers are never reused. An unknown section is refused, or
+// skipped when its number says that it is optional (0x8000 and above).
 type sectionID uint16
 
 // The sections. The comment gives the element and what it counts.
@@ -17,7 +17,7 @@ const (
 	sectionInputLo    sectionID = 13 // float32 per input
 	sectionInputHi    sectionID = 14 // float32 per input
 
-	sectionStateSource    sectionID = 20 // uint32 per state
+	sectionStateSource    sectionID = 20 // uint32 per state: its number in the source
 	sectionStateScale     sectionID = 21 // float32 per state
 	sectionStateZero      sectionID = 22 // uint16 per state
 	sectionStateLo        sectionID = 23 // uint16 per state
@@ -66,29 +66,87 @@ const (
 	firstOptionalSection sectionID = 0x8000
 )
 
+// basis says how many elements a section has in terms of the header's counts. It bounds a section's decoded length before anything of it is decoded.
+type basis uint8
+
+const (
+	one             basis = iota // exactly one
+	perInput                     // one per input of the plan
+	perState                     // one per state
+	perOutput                    // one per output
+	perRow                       // one per state and output
+	perWeight                    // one per stored weight
+	perTable                     // one per table
+	entriesPerTable              // 256 or 257 per table
+	perSegment                   // one per segment
+	perCase                      // one per self-test case
+	outputsPerCase               // one per output and self-test case
+	upToStates                   // at most one per state
+	upToWeights                  // at most one per stored weight
+	varintPerRow                 // one to five bytes per row
+	varintPerWeight              // one to five bytes per stored weight
+)
+
 // sectionInfo describes one known section.
 type sectionInfo struct {
 	id      sectionID
-	element int
+	element int // bytes of an element
 	name    string
+	count   basis
+	claim   uint8 // the claim without which the section must be absent, or 0
 }
 
 // knownSections lists the sections in the order in which a file holds them.
-var knownSections = []sectionInfo{
-	{sectionLengths, 1, "weights.lengths"}, {sectionGaps, 1, "weights.gaps"}, {sectionValues, 1, "weights.values"}, {sectionLow, 1, "weights.low"},
-	{sectionInputGap, 4, "input.gap"}, {sectionInputScale, 4, "input.scale"}, {sectionInputZero, 4, "input.zero"}, {sectionInputLo, 4, "input.lo"}, {sectionInputHi, 4, "input.hi"},
-	{sectionStateSource, 4, "state.source"}, {sectionStateScale, 4, "state.scale"}, {sectionStateZero, 2, "state.zero"}, {sectionStateLo, 2, "state.lo"}, {sectionStateHi, 2, "state.hi"},
-	{sectionStateSaturates, 1, "state.saturates"}, {sectionStateKind, 1, "state.kind"}, {sectionStateTable, 2, "state.table"}, {sectionStateParameter, 4, "state.parameter"},
-	{sectionNegativeM, 4, "state.negative_m"}, {sectionNegativeS, 1, "state.negative_s"},
-	{sectionRowPlanes, 1, "row.planes"}, {sectionRowBias, 4, "row.bias"}, {sectionRowM, 4, "row.m"}, {sectionRowS, 1, "row.s"},
-	{sectionTableKind, 1, "table.kind"}, {sectionTableStep, 4, "table.step"}, {sectionTableEntries, 2, "table.entries"},
-	{sectionSegmentStates, 4, "segment.states"}, {sectionSegmentSweeps, 4, "segment.sweeps"},
-	{sectionTestSeed, 8, "test.seed"}, {sectionTestOutputs, 4, "test.outputs"}, {sectionTestSaturations, 8, "test.saturations"}, {sectionTestDigest, 4, "test.digest"},
-	{sectionKappa, 4, "well_posed.kappa"}, {sectionPerron, 4, "well_posed.v"}, {sectionPerronResidual, 4, "well_posed.residual"},
-	{sectionReachLo, 4, "reach.lo"}, {sectionReachHi, 4, "reach.hi"},
-	{sectionBoxState, 4, "box.state"}, {sectionBoxResidual, 4, "box.residual"}, {sectionBoxStart, 4, "box.start"}, {sectionBoxOutput, 4, "box.output"},
-	{sectionCalibratedState, 4, "calibrated.state"}, {sectionCalibratedResidual, 4, "calibrated.residual"}, {sectionCalibratedStart, 4, "calibrated.start"}, {sectionCalibratedOutput, 4, "calibrated.output"},
-	{sectionLipschitz, 4, "lipschitz.output"}, {sectionGain, 4, "lipschitz.gain"}, {sectionGainResidual, 4, "lipschitz.residual"},
+var knownSections = [...]sectionInfo{
+	{sectionLengths, 1, "weights.lengths", varintPerRow, 0},
+	{sectionGaps, 1, "weights.gaps", varintPerWeight, 0},
+	{sectionValues, 1, "weights.values", perWeight, 0},
+	{sectionLow, 1, "weights.low", upToWeights, 0},
+	{sectionInputGap, 4, "input.gap", perInput, 0},
+	{sectionInputScale, 4, "input.scale", perInput, 0},
+	{sectionInputZero, 4, "input.zero", perInput, 0},
+	{sectionInputLo, 4, "input.lo", perInput, 0},
+	{sectionInputHi, 4, "input.hi", perInput, 0},
+	{sectionStateSource, 4, "state.source", perState, 0},
+	{sectionStateScale, 4, "state.scale", perState, 0},
+	{sectionStateZero, 2, "state.zero", perState, 0},
+	{sectionStateLo, 2, "state.lo", perState, 0},
+	{sectionStateHi, 2, "state.hi", perState, 0},
+	{sectionStateSaturates, 1, "state.saturates", perState, 0},
+	{sectionStateKind, 1, "state.kind", perState, 0},
+	{sectionStateTable, 2, "state.table", upToStates, 0},
+	{sectionStateParameter, 4, "state.parameter", upToStates, 0},
+	{sectionNegativeM, 4, "state.negative_m", upToStates, 0},
+	{sectionNegativeS, 1, "state.negative_s", upToStates, 0},
+	{sectionRowPlanes, 1, "row.planes", perRow, 0},
+	{sectionRowBias, 4, "row.bias", perRow, 0},
+	{sectionRowM, 4, "row.m", perRow, 0},
+	{sectionRowS, 1, "row.s", perRow, 0},
+	{sectionTableKind, 1, "table.kind", perTable, 0},
+	{sectionTableStep, 4, "table.step", perTable, 0},
+	{sectionTableEntries, 2, "table.entries", entriesPerTable, 0},
+	{sectionSegmentStates, 4, "segment.states", perSegment, 0},
+	{sectionSegmentSweeps, 4, "segment.sweeps", perSegment, 0},
+	{sectionTestSeed, 8, "test.seed", perCase, 0},
+	{sectionTestOutputs, 4, "test.outputs", outputsPerCase, 0},
+	{sectionTestSaturations, 8, "test.saturations", perCase, 0},
+	{sectionTestDigest, 4, "test.digest", perCase, 0},
+	{sectionKappa, 4, "well_posed.kappa", one, claimWellPosed},
+	{sectionPerron, 4, "well_posed.v", perState, claimWellPosed},
+	{sectionPerronResidual, 4, "well_posed.residual", perState, claimWellPosed},
+	{sectionReachLo, 4, "reach.lo", perState, claimReach},
+	{sectionReachHi, 4, "reach.hi", perState, claimReach},
+	{sectionBoxState, 4, "box.state", perState, claimBox},
+	{sectionBoxResidual, 4, "box.residual", perRow, claimBox},
+	{sectionBoxStart, 4, "box.start", perState, claimBox},
+	{sectionBoxOutput, 4, "box.output", perOutput, claimBox},
+	{sectionCalibratedState, 4, "calibrated.state", perState, claimCalibrated},
+	{sectionCalibratedResidual, 4, "calibrated.residual", perRow, claimCalibrated},
+	{sectionCalibratedStart, 4, "calibrated.start", perState, claimCalibrated},
+	{sectionCalibratedOutput, 4, "calibrated.output", perOutput, claimCalibrated},
+	{sectionLipschitz, 4, "lipschitz.output", perOutput, claimLipschitz},
+	{sectionGain, 4, "lipschitz.gain", perState, claimLipschitz},
+	{sectionGainResidual, 4, "lipschitz.residual", perRow, claimLipschitz},
 }
 
 // describe returns what is known of a section.

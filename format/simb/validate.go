@@ -2,15 +2,27 @@ package simb
 
 import (
 	"math"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sparse-implicit/sim/format/quant"
 )
 
+// Limits of the format itself.
+const (
+	maxTables   = NoTable // an index of two bytes has to tell them apart from NoTable
+	maxSweeps   = 1 << 24 // so that sums over sweeps cannot overflow
+	maxCompiler = 256     // bytes of the compiler's name
+)
+
 // Validate checks the meaning of a model, as Open does after the bytes: what passes can be encoded, and
-// run without a further check.
+// run without a further check. Its errors are *CorruptError without an offset.
 func (m *Model) Validate() error {
 	if m.Weights == nil {
 		return corrupt("weights", -1, "they are missing")
+	}
+	if len(m.SourceState) > len(m.Rows) {
+		return corrupt("states", -1, "%d states, but %d rows", len(m.SourceState), len(m.Rows))
 	}
 	if err := m.validateShape(); err != nil {
 		return err
@@ -31,15 +43,10 @@ func (m *Model) Validate() error {
 	return nil
 }
 
-// validate checks the meaning of an opened file, without keeping its weights.
-func (f *File) validate(limits Limits) error {
+// validate checks the meaning of an opened file, without keeping its weights. huff0 tells whether some
+// chunk of it is compressed.
+func (f *File) validate(huff0 bool) error {
 	m := f.meta
-	if len(m.SelfTest) > limits.SelfTests {
-		return tooLarge("self-tests", uint64(len(m.SelfTest)), uint64(limits.SelfTests))
-	}
-	if len(m.Tables) > limits.TableCount {
-		return tooLarge("tables", uint64(len(m.Tables)), uint64(limits.TableCount))
-	}
 	if err := m.validateShape(); err != nil {
 		return err
 	}
@@ -57,14 +64,26 @@ func (f *File) validate(limits Limits) error {
 	if err := rows.finish(); err != nil {
 		return err
 	}
-	if c.nonzeros != uint64(f.Nonzeros()) {
-		return corrupt("nonzeros", -1, "the file declares %d weights and has %d", f.Nonzeros(), c.nonzeros)
+	return f.validateDeclared(c.nonzeros, c.macs, huff0)
+}
+
+// validateDeclared holds what the header declares against what the file has.
+func (f *File) validateDeclared(nonzeros, macs uint64, huff0 bool) error {
+	if nonzeros != uint64(f.Nonzeros()) {
+		return corrupt("nonzeros", -1, "the file declares %d weights and has %d", f.Nonzeros(), nonzeros)
 	}
-	if c.macs != f.MACs() {
-		return corrupt("macs", -1, "the file declares %d multiply-accumulates, its schedule takes %d", f.MACs(), c.macs)
+	if macs != f.MACs() {
+		return corrupt("macs", -1, "the file declares %d multiply-accumulates, its schedule takes %d", f.MACs(), macs)
 	}
-	if ram := f.frame.uint(fieldRAMBytes); ram != uint64(m.RAMBytes()) {
-		return corrupt("ram_bytes", -1, "the file declares %d bytes of working memory, its plan takes %d", ram, m.RAMBytes())
+	if ram := f.frame.uint(fieldRAMBytes); ram != uint64(f.meta.RAMBytes()) {
+		return corrupt("ram_bytes", -1, "the file declares %d bytes of working memory, its plan takes %d", ram, f.meta.RAMBytes())
+	}
+	used := f.meta.features()
+	if huff0 {
+		used |= featureHuff0
+	}
+	if declared := f.frame.uint(fieldFeaturesRequired); declared != used {
+		return corrupt("features_required", -1, "the file declares the bits %#x and uses %#x", declared, used)
 	}
 	return nil
 }
@@ -93,6 +112,12 @@ func (m *Model) validateShape() error {
 	}
 	if !positive(m.OutputScale) {
 		return corrupt("output_scale", -1, "%g is not a positive number", m.OutputScale)
+	}
+	if m.SourceInputs < 0 || m.SourceInputs > math.MaxInt32 || m.SourceStates < 0 || m.SourceStates > math.MaxInt32 || len(m.Inputs)+len(m.Rows) > math.MaxInt32 {
+		return corrupt("inputs", -1, "%d and %d inputs and states of the source are more than the format can count", m.SourceInputs, m.SourceStates)
+	}
+	if !printable(m.Compiler) {
+		return corrupt("compiler", -1, "its name has more than %d bytes or characters that cannot be printed", maxCompiler)
 	}
 	for _, check := range []func() error{m.validateInputs, m.validateTables, m.validateStates, m.validateSchedule, m.validateSelfTests, m.validateCertificates} {
 		if err := check(); err != nil {
@@ -139,9 +164,6 @@ func (m *Model) validateTables() error {
 }
 
 func (m *Model) validateStates() error {
-	if len(m.SourceState) > len(m.Rows) {
-		return corrupt("states", -1, "%d states, but %d rows", len(m.SourceState), len(m.Rows))
-	}
 	seen := make([]bool, m.SourceStates)
 	for i, s := range m.SourceState {
 		if s < 0 || int(s) >= m.SourceStates || seen[s] {
@@ -180,28 +202,46 @@ func (m *Model) stateFault(row *Row) string {
 		return "the scale is not a positive number"
 	case row.Lo > row.Hi || int32(row.Hi) > q || int32(row.Zero) > q:
 		return "zero point and limits are not in range"
-	case row.Saturates > SaturatesLow|SaturatesHigh:
-		return "unknown saturation flags"
-	case row.Kind.tabulated() != (row.Table != NoTable):
-		return "a table belongs to tanh and sigmoid alone"
-	case row.Kind.tabulated() && (int(row.Table) >= len(m.Tables) || m.Tables[row.Table].Kind != row.Kind):
-		return "its table is missing or of another kind"
+	case row.Kind.parametrised() && !positive(row.Parameter):
+		return "the parameter is not a positive number"
+	case !row.Kind.parametrised() && row.Parameter != 0:
+		return "this kind has no parameter"
 	case row.Kind == LeakyReLU && (!row.Negative.Valid() || row.Parameter > 1):
 		return "the negative multiplier or the slope is out of range"
 	case row.Kind != LeakyReLU && row.Negative != (quant.Multiplier{}):
 		return "a negative multiplier belongs to leaky relu alone"
-	case row.Kind.parametrised() && !positive(row.Parameter):
-		return "the parameter is not a positive number"
-	case !row.Kind.parametrised() && row.Parameter != 0:
-		return "it has a parameter"
+	case row.Kind.tabulated() != (row.Table != NoTable):
+		return "a table belongs to tanh and sigmoid alone"
+	case row.Kind.tabulated() && (int(row.Table) >= len(m.Tables) || m.Tables[row.Table].Kind != row.Kind):
+		return "its table is missing or of another kind"
+	case row.Kind.tabulated() && (row.Lo != 0 || int32(row.Hi) != q):
+		return "the limits of a state with a table must be 0 and Q"
 	case (row.Kind == ReLU || row.Kind == ClippedReLU) && (row.Zero != 0 || row.Lo != 0):
 		return "zero point and lower limit of a relu must be 0"
 	}
-	return ""
+	return saturationFault(row.Kind, row.Saturates)
 }
 
-// maxSweeps bounds K, so that sums over sweeps cannot overflow.
-const maxSweeps = 1 << 24
+// saturationFault says whether the flags fit the kind: a clamp that can never be the function's own limit
+// must be counted, one that always is must not.
+func saturationFault(k Kind, flags uint8) string {
+	const both = SaturatesLow | SaturatesHigh
+	always, never := uint8(0), uint8(0)
+	switch k {
+	case Identity, LeakyReLU:
+		always = both
+	case ReLU:
+		always, never = SaturatesHigh, SaturatesLow
+	case ClippedReLU:
+		never = SaturatesLow
+	case Tanh, Sigmoid:
+		never = both
+	}
+	if flags&^both != 0 || flags&never != 0 || flags&always != always {
+		return "the saturation flags do not fit the kind"
+	}
+	return ""
+}
 
 func (m *Model) validateSchedule() error {
 	total := 0
@@ -219,160 +259,23 @@ func (m *Model) validateSchedule() error {
 
 func (m *Model) validateSelfTests() error {
 	for k, test := range m.SelfTest {
-		if len(test.Outputs) != m.Outputs() || test.Seed == 0 {
-			return corrupt("test.seed", -1, "self-test %d: %d outputs, seed %d", k, len(test.Outputs), test.Seed)
+		if len(test.Outputs) != m.Outputs() {
+			return corrupt("test.outputs", -1, "self-test %d has %d outputs, the model %d", k, len(test.Outputs), m.Outputs())
 		}
 	}
 	return nil
 }
 
-func (m *Model) validateCertificates() error {
-	c, n, q := &m.Certificates, m.States(), m.Outputs()
-	vector := func(name string, values []float32, length int, signed bool) error {
-		if len(values) != length {
-			return corrupt(name, -1, "%d numbers, the model needs %d", len(values), length)
-		}
-		for k, v := range values {
-			if !finite(v) || v < 0 && !signed {
-				return corrupt(name, -1, "number %d is %g", k, v)
-			}
-		}
-		return nil
+// printable reports whether a name is short, valid UTF-8 and free of characters that would do something
+// to a terminal.
+func printable(name string) bool {
+	if len(name) > maxCompiler || !utf8.ValidString(name) {
+		return false
 	}
-	type part struct {
-		name   string
-		values []float32
-		length int
-		signed bool
-	}
-	var parts []part
-	if c.V != nil || c.VResidual != nil || c.Kappa != 0 {
-		parts = append(parts, part{"well_posed.kappa", []float32{c.Kappa}, 1, false}, part{"well_posed.v", c.V, n, false}, part{"well_posed.residual", c.VResidual, n, false})
-	}
-	if c.ReachLo != nil || c.ReachHi != nil {
-		parts = append(parts, part{"reach.lo", c.ReachLo, n, true}, part{"reach.hi", c.ReachHi, n, true})
-	}
-	for _, claim := range []struct {
-		name string
-		e    *ErrorCertificate
-	}{{"box", c.Box}, {"calibrated", c.Calibrated}} {
-		if e := claim.e; e != nil {
-			parts = append(parts, part{claim.name + ".state", e.State, n, false}, part{claim.name + ".residual", e.Residual, n + q, false},
-				part{claim.name + ".start", e.Start, n, false}, part{claim.name + ".output", e.Output, q, false})
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return false
 		}
 	}
-	if c.Lipschitz != nil || c.Gain != nil || c.GainResidual != nil {
-		parts = append(parts, part{"lipschitz.output", c.Lipschitz, q, false}, part{"lipschitz.gain", c.Gain, n, false}, part{"lipschitz.residual", c.GainResidual, n + q, false})
-	}
-	for _, p := range parts {
-		if err := vector(p.name, p.values, p.length, p.signed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rowChecker checks rows in order: what they read has been computed, and their sums stay in range.
-type rowChecker struct {
-	m        *Model
-	segment  int // of the current row
-	first    int // states of the current segment: [first, end)
-	end      int
-	nonzeros uint64
-	macs     uint64
-}
-
-func newRowChecker(m *Model) *rowChecker {
-	c := &rowChecker{m: m, segment: -1}
-	c.advance()
-	return c
-}
-
-// advance moves on to the next segment.
-func (c *rowChecker) advance() {
-	c.segment++
-	c.first = c.end
-	if c.segment < len(c.m.Schedule) {
-		c.end += c.m.Schedule[c.segment].States
-	}
-}
-
-// columnLimit returns the largest q of a column.
-func (c *rowChecker) columnLimit(j int) int64 {
-	if j < len(c.m.Inputs) {
-		return int64(c.m.Width.Max())
-	}
-	row := &c.m.Rows[j-len(c.m.Inputs)]
-	if row.Table != NoTable {
-		entries := c.m.Tables[row.Table].Entries
-		return int64(max(entries[len(entries)-1], min(row.Zero, uint16(c.m.Width.Max())), row.Hi))
-	}
-	return int64(row.Hi)
-}
-
-// check checks row i, whose columns ascend.
-func (c *rowChecker) check(i int, cols []int32, weights []int16) error {
-	m := c.m
-	for i < m.States() && i >= c.end {
-		c.advance()
-	}
-	row := &m.Rows[i]
-	sweeps := uint32(0)
-	if i < m.States() {
-		sweeps = m.Schedule[c.segment].Sweeps
-	}
-	var upper, lower int64 // Σ |plane|·q
-	for k, j := range cols {
-		s := int(j) - len(m.Inputs)
-		own := i < m.States() && s >= c.first && s < c.end
-		if i < m.States() && (s >= c.end || own && sweeps == 0) {
-			return corrupt("weights.gaps", -1, "state %d reads state %d before it is computed", i, s)
-		}
-		w := weights[k]
-		if w == 0 || row.Planes == 1 && (w < -quant.OnePlaneMax || w > quant.OnePlaneMax) || w < quant.TwoPlaneMin || w > quant.TwoPlaneMax {
-			return corrupt("weights.values", -1, "row %d, column %d: %d is no weight of %d planes", i, j, w, row.Planes)
-		}
-		high, low := int64(w), int64(0)
-		if row.Planes == 2 {
-			h, l := quant.SplitPlanes(w)
-			high, low = int64(h), int64(l)
-		}
-		limit := c.columnLimit(int(j))
-		upper += absolute(high) * limit
-		lower += absolute(low) * limit
-		if own {
-			c.macs += uint64(sweeps)
-		} else {
-			c.macs++
-		}
-	}
-	c.nonzeros += uint64(len(cols))
-	return c.checkSums(i, upper, lower)
-}
-
-// checkSums checks what the accumulator of row i can reach. Rows of up to 2³¹ entries cannot overflow
-// the int64 sums: each term is below 2²¹.
-func (c *rowChecker) checkSums(i int, upper, lower int64) error {
-	m, row := c.m, &c.m.Rows[i]
-	size := absolute(int64(row.Bias)) + upper
-	if row.Planes == 2 {
-		size = absolute(int64(row.Bias)) + 128*upper + lower
-	}
-	if upper > math.MaxInt32 || lower > math.MaxInt32 || row.Planes == 1 && size > math.MaxInt32 {
-		return corrupt("row.bias", -1, "the accumulator of row %d can reach %d, beyond its 31 bits", i, size)
-	}
-	if size > row.Multiplier.AccumulatorLimit() || row.Negative.Valid() && size > row.Negative.AccumulatorLimit() {
-		return corrupt("row.m", -1, "requantising row %d can overflow: accumulator %d, M %d", i, size, row.Multiplier.M)
-	}
-	if i >= m.States() && row.Multiplier.Requantise(size) >= math.MaxInt32 {
-		return corrupt("row.m", -1, "output %d can reach %d, beyond int32", i-m.States(), row.Multiplier.Requantise(size))
-	}
-	return nil
-}
-
-func absolute(v int64) int64 {
-	if v < 0 {
-		return -v
-	}
-	return v
+	return true
 }

@@ -185,19 +185,19 @@ func (rcv *File) MutateDecision(n byte) bool {
 	return rcv._tab.MutateByteSlot(20, n)
 }
 
-func (rcv *File) SourceInputs() uint32 {
+func (rcv *File) Claims() byte {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(22))
 	if o != 0 {
-		return rcv._tab.GetUint32(o + rcv._tab.Pos)
+		return rcv._tab.GetByte(o + rcv._tab.Pos)
 	}
 	return 0
 }
 
-func (rcv *File) MutateSourceInputs(n uint32) bool {
-	return rcv._tab.MutateUint32Slot(22, n)
+func (rcv *File) MutateClaims(n byte) bool {
+	return rcv._tab.MutateByteSlot(22, n)
 }
 
-func (rcv *File) SourceStates() uint32 {
+func (rcv *File) SourceInputs() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(24))
 	if o != 0 {
 		return rcv._tab.GetUint32(o + rcv._tab.Pos)
@@ -205,11 +205,11 @@ func (rcv *File) SourceStates() uint32 {
 	return 0
 }
 
-func (rcv *File) MutateSourceStates(n uint32) bool {
+func (rcv *File) MutateSourceInputs(n uint32) bool {
 	return rcv._tab.MutateUint32Slot(24, n)
 }
 
-func (rcv *File) Inputs() uint32 {
+func (rcv *File) SourceStates() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(26))
 	if o != 0 {
 		return rcv._tab.GetUint32(o + rcv._tab.Pos)
@@ -217,11 +217,11 @@ func (rcv *File) Inputs() uint32 {
 	return 0
 }
 
-func (rcv *File) MutateInputs(n uint32) bool {
+func (rcv *File) MutateSourceStates(n uint32) bool {
 	return rcv._tab.MutateUint32Slot(26, n)
 }
 
-func (rcv *File) States() uint32 {
+func (rcv *File) Inputs() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(28))
 	if o != 0 {
 		return rcv._tab.GetUint32(o + rcv._tab.Pos)
@@ -229,11 +229,11 @@ func (rcv *File) States() uint32 {
 	return 0
 }
 
-func (rcv *File) MutateStates(n uint32) bool {
+func (rcv *File) MutateInputs(n uint32) bool {
 	return rcv._tab.MutateUint32Slot(28, n)
 }
 
-func (rcv *File) Outputs() uint32 {
+func (rcv *File) States() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(30))
 	if o != 0 {
 		return rcv._tab.GetUint32(o + rcv._tab.Pos)
@@ -241,11 +241,11 @@ func (rcv *File) Outputs() uint32 {
 	return 0
 }
 
-func (rcv *File) MutateOutputs(n uint32) bool {
+func (rcv *File) MutateStates(n uint32) bool {
 	return rcv._tab.MutateUint32Slot(30, n)
 }
 
-func (rcv *File) Nonzeros() uint32 {
+func (rcv *File) Outputs() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(32))
 	if o != 0 {
 		return rcv._tab.GetUint32(o + rcv._tab.Pos)
@@ -253,12 +253,60 @@ func (rcv *File) Nonzeros() uint32 {
 	return 0
 }
 
-func (rcv *File) MutateNonzeros(n uint32) bool {
+func (rcv *File) MutateOutputs(n uint32) bool {
 	return rcv._tab.MutateUint32Slot(32, n)
 }
 
-func (rcv *File) OutputScale() float32 {
+func (rcv *File) Nonzeros() uint32 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(34))
+	if o != 0 {
+		return rcv._tab.GetUint32(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *File) MutateNonzeros(n uint32) bool {
+	return rcv._tab.MutateUint32Slot(34, n)
+}
+
+func (rcv *File) Tables() uint32 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(36))
+	if o != 0 {
+		return rcv._tab.GetUint32(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *File) MutateTables(n uint32) bool {
+	return rcv._tab.MutateUint32Slot(36, n)
+}
+
+func (rcv *File) Segments() uint32 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(38))
+	if o != 0 {
+		return rcv._tab.GetUint32(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *File) MutateSegments(n uint32) bool {
+	return rcv._tab.MutateUint32Slot(38, n)
+}
+
+func (rcv *File) Tests() uint32 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(40))
+	if o != 0 {
+		return rcv._tab.GetUint32(o + rcv._tab.Pos)
+	}
+	return 0
+}
+
+func (rcv *File) MutateTests(n uint32) bool {
+	return rcv._tab.MutateUint32Slot(40, n)
+}
+
+func (rcv *File) OutputScale() float32 {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(42))
 	if o != 0 {
 		return rcv._tab.GetFloat32(o + rcv._tab.Pos)
 	}
@@ -266,11 +314,11 @@ func (rcv *File) OutputScale() float32 {
 }
 
 func (rcv *File) MutateOutputScale(n float32) bool {
-	return rcv._tab.MutateFloat32Slot(34, n)
+	return rcv._tab.MutateFloat32Slot(42, n)
 }
 
 func (rcv *File) RamBytes() uint64 {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(36))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(44))
 	if o != 0 {
 		return rcv._tab.GetUint64(o + rcv._tab.Pos)
 	}
@@ -278,11 +326,11 @@ func (rcv *File) RamBytes() uint64 {
 }
 
 func (rcv *File) MutateRamBytes(n uint64) bool {
-	return rcv._tab.MutateUint64Slot(36, n)
+	return rcv._tab.MutateUint64Slot(44, n)
 }
 
 func (rcv *File) Macs() uint64 {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(38))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(46))
 	if o != 0 {
 		return rcv._tab.GetUint64(o + rcv._tab.Pos)
 	}
@@ -290,11 +338,11 @@ func (rcv *File) Macs() uint64 {
 }
 
 func (rcv *File) MutateMacs(n uint64) bool {
-	return rcv._tab.MutateUint64Slot(38, n)
+	return rcv._tab.MutateUint64Slot(46, n)
 }
 
 func (rcv *File) Sequence() uint64 {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(40))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(48))
 	if o != 0 {
 		return rcv._tab.GetUint64(o + rcv._tab.Pos)
 	}
@@ -302,11 +350,11 @@ func (rcv *File) Sequence() uint64 {
 }
 
 func (rcv *File) MutateSequence(n uint64) bool {
-	return rcv._tab.MutateUint64Slot(40, n)
+	return rcv._tab.MutateUint64Slot(48, n)
 }
 
 func (rcv *File) SourceHash(j int) byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(42))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(50))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
 		return rcv._tab.GetByte(a + flatbuffers.UOffsetT(j*1))
@@ -315,7 +363,7 @@ func (rcv *File) SourceHash(j int) byte {
 }
 
 func (rcv *File) SourceHashLength() int {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(42))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(50))
 	if o != 0 {
 		return rcv._tab.VectorLen(o)
 	}
@@ -323,7 +371,7 @@ func (rcv *File) SourceHashLength() int {
 }
 
 func (rcv *File) SourceHashBytes() []byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(42))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(50))
 	if o != 0 {
 		return rcv._tab.ByteVector(o + rcv._tab.Pos)
 	}
@@ -331,7 +379,7 @@ func (rcv *File) SourceHashBytes() []byte {
 }
 
 func (rcv *File) MutateSourceHash(j int, n byte) bool {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(42))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(50))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
 		return rcv._tab.MutateByte(a+flatbuffers.UOffsetT(j*1), n)
@@ -340,7 +388,7 @@ func (rcv *File) MutateSourceHash(j int, n byte) bool {
 }
 
 func (rcv *File) Compiler() []byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(44))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(52))
 	if o != 0 {
 		return rcv._tab.ByteVector(o + rcv._tab.Pos)
 	}
@@ -348,7 +396,7 @@ func (rcv *File) Compiler() []byte {
 }
 
 func (rcv *File) Sections(obj *Section, j int) bool {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(46))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(54))
 	if o != 0 {
 		x := rcv._tab.Vector(o)
 		x += flatbuffers.UOffsetT(j) * 16
@@ -359,7 +407,7 @@ func (rcv *File) Sections(obj *Section, j int) bool {
 }
 
 func (rcv *File) SectionsLength() int {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(46))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(54))
 	if o != 0 {
 		return rcv._tab.VectorLen(o)
 	}
@@ -367,7 +415,7 @@ func (rcv *File) SectionsLength() int {
 }
 
 func (rcv *File) Payload(j int) byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(48))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(56))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
 		return rcv._tab.GetByte(a + flatbuffers.UOffsetT(j*1))
@@ -376,7 +424,7 @@ func (rcv *File) Payload(j int) byte {
 }
 
 func (rcv *File) PayloadLength() int {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(48))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(56))
 	if o != 0 {
 		return rcv._tab.VectorLen(o)
 	}
@@ -384,7 +432,7 @@ func (rcv *File) PayloadLength() int {
 }
 
 func (rcv *File) PayloadBytes() []byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(48))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(56))
 	if o != 0 {
 		return rcv._tab.ByteVector(o + rcv._tab.Pos)
 	}
@@ -392,7 +440,7 @@ func (rcv *File) PayloadBytes() []byte {
 }
 
 func (rcv *File) MutatePayload(j int, n byte) bool {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(48))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(56))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
 		return rcv._tab.MutateByte(a+flatbuffers.UOffsetT(j*1), n)
@@ -400,20 +448,8 @@ func (rcv *File) MutatePayload(j int, n byte) bool {
 	return false
 }
 
-func (rcv *File) Claims() byte {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(50))
-	if o != 0 {
-		return rcv._tab.GetByte(o + rcv._tab.Pos)
-	}
-	return 0
-}
-
-func (rcv *File) MutateClaims(n byte) bool {
-	return rcv._tab.MutateByteSlot(50, n)
-}
-
 func FileStart(builder *flatbuffers.Builder) {
-	builder.StartObject(24)
+	builder.StartObject(27)
 }
 func FileAddFormatVersion(builder *flatbuffers.Builder, formatVersion uint16) {
 	builder.PrependUint16Slot(0, formatVersion, 0)
@@ -448,59 +484,68 @@ func FileAddWidth(builder *flatbuffers.Builder, width byte) {
 func FileAddDecision(builder *flatbuffers.Builder, decision byte) {
 	builder.PrependByteSlot(8, decision, 0)
 }
+func FileAddClaims(builder *flatbuffers.Builder, claims byte) {
+	builder.PrependByteSlot(9, claims, 0)
+}
 func FileAddSourceInputs(builder *flatbuffers.Builder, sourceInputs uint32) {
-	builder.PrependUint32Slot(9, sourceInputs, 0)
+	builder.PrependUint32Slot(10, sourceInputs, 0)
 }
 func FileAddSourceStates(builder *flatbuffers.Builder, sourceStates uint32) {
-	builder.PrependUint32Slot(10, sourceStates, 0)
+	builder.PrependUint32Slot(11, sourceStates, 0)
 }
 func FileAddInputs(builder *flatbuffers.Builder, inputs uint32) {
-	builder.PrependUint32Slot(11, inputs, 0)
+	builder.PrependUint32Slot(12, inputs, 0)
 }
 func FileAddStates(builder *flatbuffers.Builder, states uint32) {
-	builder.PrependUint32Slot(12, states, 0)
+	builder.PrependUint32Slot(13, states, 0)
 }
 func FileAddOutputs(builder *flatbuffers.Builder, outputs uint32) {
-	builder.PrependUint32Slot(13, outputs, 0)
+	builder.PrependUint32Slot(14, outputs, 0)
 }
 func FileAddNonzeros(builder *flatbuffers.Builder, nonzeros uint32) {
-	builder.PrependUint32Slot(14, nonzeros, 0)
+	builder.PrependUint32Slot(15, nonzeros, 0)
+}
+func FileAddTables(builder *flatbuffers.Builder, tables uint32) {
+	builder.PrependUint32Slot(16, tables, 0)
+}
+func FileAddSegments(builder *flatbuffers.Builder, segments uint32) {
+	builder.PrependUint32Slot(17, segments, 0)
+}
+func FileAddTests(builder *flatbuffers.Builder, tests uint32) {
+	builder.PrependUint32Slot(18, tests, 0)
 }
 func FileAddOutputScale(builder *flatbuffers.Builder, outputScale float32) {
-	builder.PrependFloat32Slot(15, outputScale, 0.0)
+	builder.PrependFloat32Slot(19, outputScale, 0.0)
 }
 func FileAddRamBytes(builder *flatbuffers.Builder, ramBytes uint64) {
-	builder.PrependUint64Slot(16, ramBytes, 0)
+	builder.PrependUint64Slot(20, ramBytes, 0)
 }
 func FileAddMacs(builder *flatbuffers.Builder, macs uint64) {
-	builder.PrependUint64Slot(17, macs, 0)
+	builder.PrependUint64Slot(21, macs, 0)
 }
 func FileAddSequence(builder *flatbuffers.Builder, sequence uint64) {
-	builder.PrependUint64Slot(18, sequence, 0)
+	builder.PrependUint64Slot(22, sequence, 0)
 }
 func FileAddSourceHash(builder *flatbuffers.Builder, sourceHash flatbuffers.UOffsetT) {
-	builder.PrependUOffsetTSlot(19, flatbuffers.UOffsetT(sourceHash), 0)
+	builder.PrependUOffsetTSlot(23, flatbuffers.UOffsetT(sourceHash), 0)
 }
 func FileStartSourceHashVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
 }
 func FileAddCompiler(builder *flatbuffers.Builder, compiler flatbuffers.UOffsetT) {
-	builder.PrependUOffsetTSlot(20, flatbuffers.UOffsetT(compiler), 0)
+	builder.PrependUOffsetTSlot(24, flatbuffers.UOffsetT(compiler), 0)
 }
 func FileAddSections(builder *flatbuffers.Builder, sections flatbuffers.UOffsetT) {
-	builder.PrependUOffsetTSlot(21, flatbuffers.UOffsetT(sections), 0)
+	builder.PrependUOffsetTSlot(25, flatbuffers.UOffsetT(sections), 0)
 }
 func FileStartSectionsVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(16, numElems, 4)
 }
 func FileAddPayload(builder *flatbuffers.Builder, payload flatbuffers.UOffsetT) {
-	builder.PrependUOffsetTSlot(22, flatbuffers.UOffsetT(payload), 0)
+	builder.PrependUOffsetTSlot(26, flatbuffers.UOffsetT(payload), 0)
 }
 func FileStartPayloadVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
-}
-func FileAddClaims(builder *flatbuffers.Builder, claims byte) {
-	builder.PrependByteSlot(23, claims, 0)
 }
 func FileEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()
