@@ -84,7 +84,8 @@ func TestIntegerEntryPointsReadTheSourceOrderAndClamp(t *testing.T) {
 		for _, j := range over {
 			src[j] = uint16(largest + 1 + d.below(100))
 		}
-		src[16] = 255 // between the two halves of the inputs: nobody reads it, so it saturates nothing
+		src[m.Inputs[4].Source] = uint16(largest) // the largest q is no saturation
+		src[16] = 255                             // between the two halves of the inputs: nobody reads it, so it saturates nothing
 		for k, in := range m.Inputs {
 			plan[k] = min(src[in.Source], uint16(largest))
 		}

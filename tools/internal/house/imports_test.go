@@ -48,9 +48,9 @@ var rules = map[string][]string{
 	"runtime/examples":        {"runtime"},
 
 	"trainer":                     {"trainer/...", "format/model", "format/quant", "format/npz", "format/sparse", gonum},
-	"trainer/teacher":             {"format/onnx", "format/model", "format/sparse", gonum},
-	"trainer/dataset":             {"format/npz"},
-	"trainer/dataset/fashionmini": {"trainer/dataset"},
+	"trainer/teacher":             {"format/onnx", "format/model", "format/sparse", "trainer/dataset", cpu, gonum},
+	"trainer/dataset":             {"format/npz", "trainer/dataset/fashionmini"},
+	"trainer/dataset/fashionmini": {},
 	"trainer/internal":            {"trainer/internal/...", "format/model", "format/sparse", "format/quant", cpu, gonum},
 
 	"tools": {"..."},
