@@ -114,6 +114,7 @@ func TestSpoiledFilesAreRefusedWithAReason(t *testing.T) {
 			p.say(`"A.indptr":{"dtype":"I32","shape":[8],"data_offsets":[0,32]}`, `"A.indptr":{"dtype":"I32","shape":[7],"data_offsets":[4,32]}`)
 		}, "bytes 0 to 4"},
 		{"data cut short", func(p *parts) { p.body = p.body[:len(p.body)-1] }, "do not lie"},
+		{"a header beyond the cap", func(p *parts) { p.header += strings.Repeat(" ", maxHeader) }, "at most 1048576 are allowed"},
 		{"text after the object", func(p *parts) { p.header += "{}" }, "text follows"},
 		{"no object", func(p *parts) { p.header = "[]" }, "no JSON object"},
 		{"no text", func(p *parts) { p.header = "" }, "no JSON object"},

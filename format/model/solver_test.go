@@ -197,6 +197,20 @@ func TestLinearModelsAreSolvedExactly(t *testing.T) {
 	}
 }
 
+// TestALoopThatRoundingKeepsMovingHasSettled: the last places of these two states never come to rest.
+func TestALoopThatRoundingKeepsMovingHasSettled(t *testing.T) {
+	m := oneState(Identity, 0, 1)
+	m.A = sparse.FromDense(2, 2, []float32{0, -0.999, 0.999, 0})
+	m.B, m.C = sparse.New[float32](2, 0), sparse.FromDense(1, 2, []float32{1, 1})
+	m.StateBias, m.Activations = []float32{1, 0.3}, make([]Activation, 2)
+	x, _, sweeps := solve(t, m, nil)
+	a := float64(float32(0.999))
+	want := []float64{(1 - a*float64(float32(0.3))) / (1 + a*a), (float64(float32(0.3)) + a) / (1 + a*a)}
+	if apart(x, want) > 1e-12 || sweeps >= MaxSolveSweeps {
+		t.Errorf("x = %v after %d sweeps, want %v", x, sweeps, want)
+	}
+}
+
 // oneState is the model x = φ(a x + bias), y = x.
 func oneState(kind Kind, a, bias float32) *Model {
 	return &Model{
