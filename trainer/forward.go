@@ -37,10 +37,11 @@ type evaluator struct {
 
 // step is one state's row, split by what it reads.
 type step struct {
-	state               int
-	bias                float64
-	fromInputs, fromMap term
-	activation          model.Activation
+	state                  int
+	bias                   float64
+	own                    float64 // coefficient of the state itself
+	fromInputs, fromStates term    // inputs and other states
+	activation             model.Activation
 }
 
 type term struct {
@@ -65,7 +66,7 @@ func (f *fitter) evaluate(d *draft, groups int) *evaluator {
 		for _, i := range group {
 			if alive[i] {
 				s := step{state: i, bias: d.rows[i].bias, activation: f.activations[i]}
-				s.fromMap, s.fromInputs = d.rows[i].split(n)
+				s.fromStates, s.fromInputs, s.own = d.rows[i].split(n, i)
 				steps = append(steps, s)
 			}
 		}
@@ -74,16 +75,19 @@ func (f *fitter) evaluate(d *draft, groups int) *evaluator {
 	return e
 }
 
-// split returns the terms that read states and those that read inputs (numbered from 0).
-func (r *row) split(n int) (states, inputs term) {
+// split returns the terms of row i that read other states and those that read inputs (numbered from 0),
+// and the coefficient of state i itself.
+func (r *row) split(n, i int) (states, inputs term, own float64) {
 	for k, j := range r.support {
-		if int(j) < n {
+		if int(j) == i {
+			own = r.coef[k]
+		} else if int(j) < n {
 			states.index, states.coef = append(states.index, j), append(states.coef, r.coef[k])
 		} else {
 			inputs.index, inputs.coef = append(inputs.index, j-int32(n)), append(inputs.coef, r.coef[k])
 		}
 	}
-	return states, inputs
+	return states, inputs, own
 }
 
 // run fills x (samples × n, zero where a state is not live) with the states for samples rows of u.
@@ -105,7 +109,7 @@ func (e *evaluator) sample(u, x []float32, base []float64) {
 			s := &steps[k]
 			base[s.state] = s.fromInputs.dot(s.bias, u)
 			if !e.loops {
-				x[s.state] = float32(s.activation.Apply(s.fromMap.dot(base[s.state], x)))
+				x[s.state] = float32(s.activation.Apply(s.fromStates.dot(base[s.state], x)))
 			}
 		}
 		if e.loops {
@@ -121,7 +125,7 @@ func settle(steps []step, base []float64, x []float32) {
 		change, largest := 0.0, 0.0
 		for k := range steps {
 			s := &steps[k]
-			value := s.activation.Apply(s.fromMap.dot(base[s.state], x))
+			value := s.solve(s.fromStates.dot(base[s.state], x), float64(x[s.state]))
 			change = max(change, value-float64(x[s.state]), float64(x[s.state])-value)
 			largest = max(largest, value, -value)
 			x[s.state] = float32(value)
@@ -130,6 +134,20 @@ func settle(steps []step, base []float64, x []float32) {
 			return
 		}
 	}
+}
+
+// solve returns x = φ(z + own·x), |own| < 1, where that has a closed form, and otherwise one step
+// towards it from x. Self-loops close to 1 are what makes plain sweeps slow.
+func (s *step) solve(z, x float64) float64 {
+	switch s.activation.Kind {
+	case model.Tanh, model.Sigmoid:
+		return s.activation.Apply(z + float64(s.own*x))
+	case model.LeakyReLU:
+		if slope := float64(s.activation.P0); z < 0 {
+			return slope * z / (1 - float64(slope*s.own))
+		}
+	}
+	return s.activation.Apply(z / (1 - s.own))
 }
 
 // resized returns v with a length of n, newly allocated when it is too small.

@@ -12,7 +12,7 @@ var ridges = []float64{1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1}
 
 const (
 	freeSamples   = 6_000 // samples on which a model with loops is run to its equilibrium
-	spendAttempts = 3     // how often a budget that states' deaths left open is offered again
+	spendAttempts = 5     // how often a budget that states' deaths left open is offered again
 	spendSlack    = 500   // … where more than one in so many numbers is left
 )
 

@@ -181,5 +181,6 @@ func (f *fitter) path(budget, bisections int) (*solvedRows, error) {
 			low = middle
 		}
 	}
+	f.options.Progress("rows", budget, budget)
 	return best, nil
 }
