@@ -154,7 +154,7 @@ type loopRow struct {
 func (c *checker) loopRow(i int, l *loop, claim *simb.ErrorCertificate, final []float64, clipping bool) loopRow {
 	from, to := c.within(i, *l)
 	indptr := c.m.Weights.Indptr
-	outside := addUp(c.through(indptr[i], from, final), c.through(to, indptr[i+1], final))
+	outside := c.through(indptr[i], from, final) // nothing comes after the loop's own states: see schedule
 	r := loopRow{
 		sizes: make([]float64, to-from), states: make([]int32, to-from),
 		constant: addUp(outside, float64(claim.Residual[i])),
