@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/trainer/dataset"
@@ -74,7 +74,11 @@ func (e *env) teachTo(ctx context.Context, set *dataset.Set, hidden []int, epoch
 	if epochs < 0 {
 		return nil, usagef("--epochs %d: it cannot be negative", epochs)
 	}
-	network, trained, err := teacher.Train(ctx, set, teacher.Config{Hidden: hidden, Epochs: epochs, Seed: seed, Progress: e.progress("teach")})
+	began, progress := time.Now(), e.progress("teach")
+	network, trained, err := teacher.Train(ctx, set, teacher.Config{
+		Hidden: hidden, Epochs: epochs, Seed: seed,
+		Progress: func(epoch, epochs int, _ float64) { progress(epoch, epochs) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +86,10 @@ func (e *env) teachTo(ctx context.Context, set *dataset.Set, hidden []int, epoch
 	if err != nil {
 		return nil, err
 	}
-	parameters := 0
-	for _, layer := range network.Layers {
-		parameters += len(layer.W) + len(layer.B)
+	report := &teachReport{
+		File: output, Parameters: trained.Weights, Epochs: trained.Config.Epochs,
+		Loss: trained.Loss[len(trained.Loss)-1], Seconds: time.Since(began).Seconds(),
 	}
-	report := &teachReport{File: output, Parameters: parameters, Epochs: trained.Epochs, Loss: trained.Loss, Seconds: trained.Seconds}
 	return report, writeFile(output, data)
 }
 
@@ -101,9 +104,4 @@ func parseWidths(text string) ([]int, error) {
 		widths = append(widths, width)
 	}
 	return widths, nil
-}
-
-// describeWidths is the inverse of parseWidths.
-func describeWidths(widths []int) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", ","), "[]")
 }
