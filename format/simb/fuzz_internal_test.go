@@ -1,0 +1,41 @@
+package simb
+
+import (
+	"bytes"
+	"testing"
+)
+
+// FuzzPlanes gives the section decoder arbitrary stored bytes: it must fill exactly what it is given, and
+// what it decodes must survive being encoded again.
+func FuzzPlanes(f *testing.F) {
+	raw := bytes.Repeat([]byte("sparse implicit models "), 40)
+	for _, element := range []int{1, 2, 4, 8} {
+		for _, compress := range []bool{false, true} {
+			e := planeEncoder{compress: compress}
+			stored, _ := e.encode(raw, element)
+			f.Add(uint32(len(raw)), uint8(element), stored)
+		}
+	}
+	e := planeEncoder{compress: true}
+	runs, _ := e.encode(make([]byte, 2*chunkSize+5), 1)
+	f.Add(uint32(2*chunkSize+5), uint8(1), runs)
+	f.Fuzz(func(t *testing.T, length uint32, element uint8, stored []byte) {
+		size := 1 << (element % 4)
+		dst := make([]byte, int(length%(3*chunkSize))/size*size+16)
+		guard := dst[len(dst)-16:]
+		dst = dst[:len(dst)-16]
+		var d planeDecoder
+		if _, reason := d.decode(dst, stored, size); reason != "" || len(dst) == 0 {
+			return
+		}
+		if !bytes.Equal(guard, make([]byte, 16)) {
+			t.Fatal("written beyond the section")
+		}
+		e := planeEncoder{compress: true}
+		again, _ := e.encode(dst, size)
+		back := make([]byte, len(dst))
+		if _, reason := d.decode(back, again, size); reason != "" || !bytes.Equal(back, dst) {
+			t.Fatalf("encoded again: %s", reason)
+		}
+	})
+}

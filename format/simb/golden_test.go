@@ -1,0 +1,123 @@
+package simb_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/format/simb/simbtest"
+)
+
+var writeGoldens = flag.Bool("goldens", false, "write goldens that are missing; those that exist never change")
+
+const goldenDir = "testdata/v1"
+
+// goldens is how the files of testdata/v1 were made. Files of a released version must load for ever.
+var goldens = []struct {
+	name    string
+	seed    uint64
+	codec   simb.Codec
+	options simbtest.Options
+}{
+	{"all-7-raw", 1, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 6, States: 20, Outputs: 3, SelfTests: 2}},
+	{"all-7-huff0", 2, simb.CodecHuff0, simbtest.Options{Width: quant.Width7, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
+	{"all-14-raw", 3, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 6, States: 20, Outputs: 3, SelfTests: 2}},
+	{"all-14-huff0", 4, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
+	{"causal-relu-7-raw", 5, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 12, States: 16, Outputs: 5, NoLoops: true, OnePlane: true, NoClaims: true, Kinds: []simb.Kind{simb.ReLU}, SelfTests: 2}},
+	{"causal-relu-14-huff0", 6, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 12, States: 16, Outputs: 5, NoLoops: true, Kinds: []simb.Kind{simb.ReLU}, SelfTests: 2}},
+	{"tables-7-raw", 7, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 4, States: 8, Outputs: 2, Kinds: []simb.Kind{simb.Tanh, simb.Sigmoid}, SelfTests: 2}},
+	{"tables-14-raw", 8, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 4, States: 8, Outputs: 2, Kinds: []simb.Kind{simb.Tanh, simb.Sigmoid}, SelfTests: 2}},
+	{"limits-14-raw", 9, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 4, States: 12, Outputs: 2, Kinds: []simb.Kind{simb.Identity, simb.ClippedReLU, simb.HardTanh, simb.LeakyReLU}, SelfTests: 2}},
+	{"loops-7-raw", 10, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 5, States: 30, Outputs: 2, Density: 0.9, SelfTests: 2}},
+	{"one-output", 11, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 1, States: 1, Outputs: 1, SelfTests: 1}},
+}
+
+func goldenNames(t testing.TB) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(goldenDir, "*.simb"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no goldens in %s: %v", goldenDir, err)
+	}
+	return names
+}
+
+func golden(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestGoldensAreComplete writes missing goldens when asked to, and holds the list against the folder.
+func TestGoldensAreComplete(t *testing.T) {
+	for _, g := range goldens {
+		path := filepath.Join(goldenDir, g.name+".simb")
+		if _, err := os.Stat(path); err == nil || !*writeGoldens {
+			continue
+		}
+		if err := os.WriteFile(path, encode(t, simbtest.Random(simbtest.NewRand(g.seed), g.options), g.codec), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := goldenNames(t); len(names) != len(goldens) {
+		t.Errorf("%d goldens, the list has %d", len(names), len(goldens))
+	}
+}
+
+func TestGoldensLoadForEver(t *testing.T) {
+	for _, g := range goldens {
+		t.Run(g.name, func(t *testing.T) {
+			data := golden(t, filepath.Join(goldenDir, g.name+".simb"))
+			file := open(t, data)
+			m := file.Model()
+			if again := encode(t, m, g.codec); !bytes.Equal(again, data) {
+				t.Error("written again, the bytes differ")
+			}
+			if len(m.SelfTest) == 0 {
+				t.Error("no self-test")
+			}
+			for _, test := range m.SelfTest {
+				if diff := cmp.Diff(test, simbtest.Case(m, test.Seed)); diff != "" {
+					t.Errorf("self-test: %s", diff)
+				}
+			}
+			if m.Width == quant.Width7 != strings.Contains(g.name, "7") && g.name != "one-output" {
+				t.Errorf("width %d", m.Width)
+			}
+		})
+	}
+}
+
+// TestGoldensCoverTheFormat makes sure that every section and every activation is in some golden.
+func TestGoldensCoverTheFormat(t *testing.T) {
+	sections, kinds, features := map[string]bool{}, map[simb.Kind]bool{}, map[string]bool{}
+	for _, name := range goldenNames(t) {
+		file := open(t, golden(t, name))
+		for _, s := range file.Sections() {
+			sections[s.Name] = true
+		}
+		for i := range file.Meta().States() {
+			kinds[file.Meta().Rows[i].Kind] = true
+		}
+		for _, f := range file.Info().Required {
+			features[f] = true
+		}
+	}
+	for _, name := range simb.SectionNames() {
+		if !sections[name] {
+			t.Errorf("section %s is in no golden", name)
+		}
+	}
+	if len(kinds) != simb.KindCount || len(features) != 4 {
+		t.Errorf("kinds %v, features %v", kinds, features)
+	}
+}

@@ -1,0 +1,227 @@
+package simbtest
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+
+	flatbuffers "github.com/google/flatbuffers/go"
+
+	"github.com/sparse-implicit/sim/format/internal/fb"
+)
+
+// Mutate returns a file made from a valid one by up to three changes, with checksums (mostly) and digest
+// right, so that what refuses it must be something else. Changes are to bytes, words and offsets of the
+// frame, to counts and other fields, to lines of the directory, and to the contents of sections.
+func Mutate(rng *rand.Rand, valid []byte) []byte {
+	data := append([]byte(nil), valid...)
+	for range 1 + rng.IntN(3) {
+		l, ok := Parse(data)
+		if !ok {
+			break
+		}
+		mutations := []func(*rand.Rand, *Layout, []byte) []byte{anyBytes, frameBytes, swapOffsets, fields, directoryLine, storedBytes, contents, contents, resize}
+		data = mutations[rng.IntN(len(mutations))](rng, l, data)
+	}
+	if rng.IntN(8) == 0 {
+		return FixDigest(data)
+	}
+	return FixChecksums(data)
+}
+
+// interesting returns a number that often breaks arithmetic.
+func interesting(rng *rand.Rand, old uint64) uint64 {
+	switch rng.IntN(8) {
+	case 0:
+		return 0
+	case 1:
+		return old + 1
+	case 2:
+		return old - 1
+	case 3:
+		return 1 << rng.IntN(64)
+	case 4:
+		return 1<<rng.IntN(64) - 1
+	case 5:
+		return -old
+	case 6:
+		return old ^ 1<<rng.IntN(64)
+	}
+	return rng.Uint64() >> rng.IntN(64)
+}
+
+// overwrite puts an interesting number into data[at:end].
+func overwrite(rng *rand.Rand, data []byte, at, end int) {
+	var old [8]byte
+	copy(old[:], data[at:min(end, at+8)])
+	var v [8]byte
+	binary.LittleEndian.PutUint64(v[:], interesting(rng, binary.LittleEndian.Uint64(old[:])))
+	copy(data[at:min(end, at+8)], v[:])
+}
+
+// somewhere overwrites 1, 2, 4 or 8 bytes of a part.
+func somewhere(rng *rand.Rand, data []byte, part [2]int) {
+	if part[1] > part[0] {
+		at := part[0] + rng.IntN(part[1]-part[0])
+		overwrite(rng, data, at, min(part[1], at+1<<rng.IntN(4)))
+	}
+}
+
+func anyBytes(rng *rand.Rand, _ *Layout, data []byte) []byte {
+	somewhere(rng, data, [2]int{0, len(data)})
+	return data
+}
+
+func frameBytes(rng *rand.Rand, l *Layout, data []byte) []byte {
+	parts := [][2]int{{0, 8}, l.VTable, l.Table}
+	for _, v := range l.Vectors {
+		parts = append(parts, [2]int{max(v[0]-4, 0), v[0]}) // the count before a vector's contents
+	}
+	somewhere(rng, data, parts[rng.IntN(len(parts))])
+	return data
+}
+
+// swapOffsets exchanges two slots of the vtable, two offsets of the table or two lines of the directory.
+func swapOffsets(rng *rand.Rand, l *Layout, data []byte) []byte {
+	part, size := l.VTable, 2
+	switch rng.IntN(3) {
+	case 0:
+		part, size = l.Table, 4
+	case 1:
+		part, size = l.Vectors[idSections], 16
+	}
+	count := (part[1] - part[0]) / size
+	if count < 2 {
+		return data
+	}
+	a, b := part[0]+size*rng.IntN(count), part[0]+size*rng.IntN(count)
+	for k := range size {
+		data[a+k], data[b+k] = data[b+k], data[a+k]
+	}
+	return data
+}
+
+// fields changes a scalar of the frame.
+func fields(rng *rand.Rand, l *Layout, data []byte) []byte {
+	if at := l.Fields[rng.IntN(len(l.Fields))]; at[1] > at[0] {
+		overwrite(rng, data, at[0], at[1])
+	}
+	return data
+}
+
+// directoryLine changes id, codec, element, length, stored length or checksum of a section.
+func directoryLine(rng *rand.Rand, l *Layout, data []byte) []byte {
+	if len(l.Sections) == 0 {
+		return data
+	}
+	line := l.Sections[rng.IntN(len(l.Sections))].Line
+	part := [][2]int{{0, 2}, {2, 3}, {3, 4}, {4, 8}, {8, 12}, {12, 16}}[rng.IntN(6)]
+	overwrite(rng, data, line+part[0], line+part[1])
+	return data
+}
+
+// storedBytes changes bytes of a section as they are stored.
+func storedBytes(rng *rand.Rand, l *Layout, data []byte) []byte {
+	if len(l.Sections) > 0 {
+		somewhere(rng, data, l.Sections[rng.IntN(len(l.Sections))].Payload)
+	}
+	return data
+}
+
+// resize cuts bytes off, or adds some.
+func resize(rng *rand.Rand, _ *Layout, data []byte) []byte {
+	if rng.IntN(2) == 0 {
+		return append(data, make([]byte, 1+rng.IntN(40))...)
+	}
+	return data[:rng.IntN(len(data))]
+}
+
+// contents changes what a section decodes to, drops it, empties it or moves it to another section, and
+// writes the file anew around it.
+func contents(rng *rand.Rand, l *Layout, data []byte) []byte {
+	list := make([]section, 0, len(l.Sections))
+	for _, s := range l.Sections {
+		raw, ok := decode(s, data[s.Payload[0]:s.Payload[1]])
+		if !ok {
+			return data
+		}
+		list = append(list, section{id: s.ID, element: s.Element, raw: append([]byte(nil), raw...)})
+	}
+	if len(list) == 0 {
+		return data
+	}
+	k := rng.IntN(len(list))
+	s := &list[k]
+	switch rng.IntN(8) {
+	case 0:
+		list = append(list[:k], list[k+1:]...)
+	case 1:
+		s.raw = append(s.raw, make([]byte, max(s.element, 1))...)
+	case 2:
+		s.raw = s.raw[:len(s.raw)-min(len(s.raw), s.element)]
+	case 3:
+		s.raw = append([]byte(nil), list[rng.IntN(len(list))].raw...)
+	case 4:
+		s.raw = append(s.raw, s.raw...)
+	default:
+		for range 1 + rng.IntN(4) {
+			if n := len(s.raw) / max(s.element, 1); n > 0 {
+				at := s.element * rng.IntN(n)
+				overwrite(rng, s.raw, at, at+s.element)
+			}
+		}
+	}
+	return rewrite(l, data, list)
+}
+
+type section struct {
+	id, element int
+	raw         []byte
+}
+
+// rewrite builds a file with the same fields around other sections, stored raw.
+func rewrite(l *Layout, data []byte, list []section) []byte {
+	b := flatbuffers.NewBuilder(len(data))
+	var payload []byte
+	for _, s := range list {
+		payload = append(payload, s.raw...)
+	}
+	offsets := make([]flatbuffers.UOffsetT, len(scalarWidth))
+	offsets[idPayload] = b.CreateByteVector(payload)
+	fb.FileStartSectionsVector(b, len(list))
+	for k := len(list) - 1; k >= 0; k-- {
+		s := list[k]
+		fb.CreateSection(b, uint16(s.id), 0, byte(s.element), uint32(len(s.raw)), uint32(len(s.raw)), crc32.Checksum(s.raw, crc32.MakeTable(crc32.Castagnoli)))
+	}
+	offsets[idSections] = b.EndVector(len(list))
+	for id := range scalarWidth {
+		if at := l.Vectors[id]; at[0] > 0 && offsets[id] == 0 {
+			offsets[id] = b.CreateString(string(data[at[0]:at[1]])) // a byte vector with a zero behind it
+		}
+	}
+	b.StartObject(len(scalarWidth))
+	for id, width := range scalarWidth {
+		if offsets[id] != 0 {
+			b.PrependUOffsetTSlot(id, offsets[id], 0)
+			continue
+		}
+		at := l.Fields[id]
+		if at[1] == at[0] {
+			continue
+		}
+		var v [8]byte
+		copy(v[:], data[at[0]:at[1]])
+		switch width {
+		case 1:
+			b.PrependByteSlot(id, v[0], 0)
+		case 2:
+			b.PrependUint16Slot(id, binary.LittleEndian.Uint16(v[:]), 0)
+		case 4:
+			b.PrependUint32Slot(id, binary.LittleEndian.Uint32(v[:]), 0)
+		case 8:
+			b.PrependUint64Slot(id, binary.LittleEndian.Uint64(v[:]), 0)
+		}
+	}
+	b.FinishWithFileIdentifier(b.EndObject(), []byte("SIMB"))
+	return b.FinishedBytes()
+}
