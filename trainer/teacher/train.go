@@ -87,7 +87,7 @@ func Train(ctx context.Context, set *dataset.Set, c Config) (*Network, *Report, 
 // batches and more epochs, so that the number of steps falls slower than the number of samples.
 func (c Config) Defaults(samples int) Config {
 	if c.Epochs == 0 {
-		c.Epochs = min(max(int(math.Sqrt(24e6/float64(max(samples, 1)))), 20), 400)
+		c.Epochs = min(max(int(math.Sqrt(12e6/float64(max(samples, 1)))), 20), 400)
 	}
 	if c.Batch == 0 {
 		c.Batch = min(max(samples/64, 16), 128)
@@ -96,7 +96,7 @@ func (c Config) Defaults(samples int) Config {
 		c.LearningRate = 2e-3
 	}
 	if c.WeightDecay == 0 {
-		c.WeightDecay = 1e-4
+		c.WeightDecay = 0.1
 	}
 	return c
 }

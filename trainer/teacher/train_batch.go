@@ -47,10 +47,14 @@ func newBatch(net mlp, size int) *batch {
 	return b
 }
 
-// list notes the nonzero ones of sample s's inputs x; negative ones only where signed says so, which
-// is how a relu's inputs become its outputs.
-func (b *batchLayer) list(s int, x []float32, signed bool) (values []float32, index []int32) {
+// list notes the nonzero ones of sample s's inputs x, and only the positive ones where x are the
+// inputs of a relu. It does not branch on the values: which pixels are 0 is hard to predict.
+func (b *batchLayer) list(s int, x []float32, relu bool) (values []float32, index []int32) {
 	in := len(x)
+	dropSign := uint32(0)
+	if relu {
+		dropSign = 1
+	}
 	values, index = b.values[s*in:(s+1)*in], b.index[s*in:(s+1)*in]
 	starts := b.starts[s*(b.blocks+1):][:b.blocks+1]
 	n := 0
@@ -58,10 +62,10 @@ func (b *batchLayer) list(s int, x []float32, signed bool) (values []float32, in
 		starts[block] = int32(n)
 		first := block * blockRows
 		for k, v := range x[first:min(first+blockRows, in)] {
-			if v > 0 || signed && v != 0 {
-				values[n], index[n] = v, int32(first+k)
-				n++
-			}
+			values[n], index[n] = v, int32(first+k)
+			word := math.Float32bits(v)
+			magnitude := word << 1
+			n += int((magnitude | -magnitude) >> 31 &^ (word >> 31 & dropSign))
 		}
 	}
 	starts[b.blocks] = int32(n)
@@ -94,7 +98,7 @@ func newScratch(net mlp, size int) *scratch {
 func (b *batch) forward(net mlp, s int, x []float32) {
 	for k := range net {
 		l, own := &net[k], &b.layers[k]
-		values, index := own.list(s, x, k == 0)
+		values, index := own.list(s, x, k > 0)
 		z := own.z[s*l.stride : (s+1)*l.stride]
 		copy(z, l.weights[l.in*l.stride:])
 		accumulate(z, l.weights, values, index)
