@@ -244,7 +244,6 @@ func (f *frame) checkSignature() error {
 }
 
 // computeDigest returns the SHA-256 of the file with digest, signature and the signature's crc zeroed.
-// The signature, when there is one, has been checked for its length.
 func (f *frame) computeDigest() [sha256.Size]byte {
 	skip := []span{f.contents[fieldDigest], f.contents[fieldSignature], f.inTable[fieldSignatureCRC]}
 	slices.SortFunc(skip, func(a, b span) int { return a.start - b.start })
@@ -256,7 +255,9 @@ func (f *frame) computeDigest() [sha256.Size]byte {
 			continue
 		}
 		hash.Write(f.data[at:s.start])
-		hash.Write(zeros[:s.len()])
+		for left := s.len(); left > 0; left -= len(zeros) {
+			hash.Write(zeros[:min(left, len(zeros))])
+		}
 		at = s.end
 	}
 	hash.Write(f.data[at:])
