@@ -84,7 +84,8 @@ func Train(ctx context.Context, set *dataset.Set, c Config) (*Network, *Report, 
 }
 
 // Defaults fills the zero fields for a training part of so many samples. Small parts get smaller
-// batches and more epochs, so that the number of steps falls slower than the number of samples.
+// batches and more epochs, so that the number of steps falls slower than the number of samples. The
+// numbers were chosen on validation splits of small sets of images and of sensor data.
 func (c Config) Defaults(samples int) Config {
 	if c.Epochs == 0 {
 		c.Epochs = min(max(int(math.Sqrt(12e6/float64(max(samples, 1)))), 20), 400)
@@ -103,6 +104,9 @@ func (c Config) Defaults(samples int) Config {
 
 // check fills in defaults and refuses what cannot be trained.
 func (c Config) check(set *dataset.Set) (Config, error) {
+	if err := checkTrainingPart(set); err != nil {
+		return c, err
+	}
 	c = c.Defaults(set.Train.Samples)
 	weights, width := int64(0), set.Features
 	for k, out := range append(append([]int(nil), c.Hidden...), set.Outputs) {
@@ -113,8 +117,6 @@ func (c Config) check(set *dataset.Set) (Config, error) {
 		width = out
 	}
 	switch {
-	case set.Train.Samples < 1:
-		return c, fmt.Errorf("the training part is empty: %w", ErrConfig)
 	case len(c.Hidden) > maxLayers:
 		return c, fmt.Errorf("%d hidden layers, at most %d: %w", len(c.Hidden), maxLayers, ErrConfig)
 	case weights > maxWeights:
@@ -131,6 +133,27 @@ func (c Config) check(set *dataset.Set) (Config, error) {
 	c.WeightDecay = max(c.WeightDecay, 0)
 	c.Batch = min(c.Batch, set.Train.Samples)
 	return c, nil
+}
+
+// checkTrainingPart refuses a set that was put together wrongly; those of dataset.Open never are.
+func checkTrainingPart(set *dataset.Set) error {
+	part := set.Train
+	switch {
+	case part.Samples < 1 || set.Features < 1 || set.Outputs < 1:
+		return fmt.Errorf("the training part has %d samples of %d features, the set %d outputs; none may be 0: %w", part.Samples, set.Features, set.Outputs, ErrConfig)
+	case len(part.X) != part.Samples*set.Features:
+		return fmt.Errorf("the training part has %d values, %d samples need %d: %w", len(part.X), part.Samples, part.Samples*set.Features, ErrConfig)
+	case set.Regression() && len(part.Targets) != part.Samples*set.Outputs:
+		return fmt.Errorf("the training part has %d targets, %d samples need %d: %w", len(part.Targets), part.Samples, part.Samples*set.Outputs, ErrConfig)
+	case !set.Regression() && (len(part.Labels) != part.Samples || set.Outputs != set.Classes):
+		return fmt.Errorf("the training part has %d labels for %d samples, the set %d outputs for %d classes: %w", len(part.Labels), part.Samples, set.Outputs, set.Classes, ErrConfig)
+	}
+	for k, label := range part.Labels {
+		if label < 0 || int(label) >= set.Outputs {
+			return fmt.Errorf("label %d (counted from 0) is %d, the set has %d classes: %w", k, label, set.Classes, ErrConfig)
+		}
+	}
+	return nil
 }
 
 // network returns the trained layers with the standardisations folded in, computed in float64.
