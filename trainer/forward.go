@@ -15,7 +15,7 @@ const (
 )
 
 // parallel runs task(0) … task(n−1) on GOMAXPROCS goroutines. Tasks must not depend on each other.
-func (f *fitter) parallel(n int, task func(i int)) {
+func parallel(n int, task func(i int)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), n) {
@@ -94,7 +94,7 @@ func (r *row) split(n, i int) (states, inputs term, own float64) {
 func (e *evaluator) run(u []float32, samples int, x []float32) {
 	n, p := e.f.states(), e.f.shape.Inputs
 	clear(x[:samples*n])
-	e.f.parallel((samples+chunkSamples-1)/chunkSamples, func(chunk int) {
+	parallel((samples+chunkSamples-1)/chunkSamples, func(chunk int) {
 		base := make([]float64, n)
 		for s := chunk * chunkSamples; s < min((chunk+1)*chunkSamples, samples); s++ {
 			e.sample(u[s*p:(s+1)*p], x[s*n:(s+1)*n], base)

@@ -27,7 +27,7 @@ func (f *fitter) planRemovals(wide *draft, wanted int) (*removals, error) {
 			limit = max(limit, f.omega[i]*f.omega[i]*f.moments.Loss(i, nil, nil))
 		}
 	}
-	f.parallel(len(wide.rows), func(i int) {
+	parallel(len(wide.rows), func(i int) {
 		if alive[i] {
 			eliminations[i] = f.moments.NewElimination(i, f.moments.Varying(wide.rows[i].support), eliminationRidge)
 		}
@@ -40,7 +40,7 @@ func (f *fitter) planRemovals(wide *draft, wanted int) (*removals, error) {
 			return nil, err
 		}
 		left := 0
-		f.parallel(len(eliminations), func(i int) {
+		parallel(len(eliminations), func(i int) {
 			if alive[i] {
 				weight := f.omega[i] * f.omega[i]
 				for _, r := range eliminations[i].Until(limit / weight) {

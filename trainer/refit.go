@@ -76,7 +76,7 @@ func (f *fitter) chooseRidge(supports [][]int32) float64 {
 	best, least := 0.0, math.Inf(1)
 	for _, ridge := range ridges {
 		losses := make([]float64, len(supports))
-		f.parallel(len(supports), func(i int) {
+		parallel(len(supports), func(i int) {
 			support := f.fitPart.Varying(supports[i])
 			coef := f.fitPart.LeastSquares(i, support, ridge)
 			shift := f.heldOutPart.Intercept(i, support, coef) - f.fitPart.Intercept(i, support, coef)
@@ -105,7 +105,7 @@ func leastSquares(m *refine.Moments, target int, support []int32, ridge float64)
 // debias removes the penalty's shrinkage: least squares on the supports, on the teacher's states.
 func (f *fitter) debias(supports [][]int32, ridge float64) *draft {
 	d := &draft{rows: make([]row, len(supports))}
-	f.parallel(len(supports), func(i int) {
+	parallel(len(supports), func(i int) {
 		if supports[i] != nil {
 			d.rows[i] = leastSquares(f.moments, i, supports[i], ridge)
 		}
@@ -129,7 +129,7 @@ func (f *fitter) regenerate(d *draft, ridge float64) (*draft, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.parallel(len(rows), func(k int) {
+		parallel(len(rows), func(k int) {
 			next.rows[rows[k]] = local.leastSquares(k, d.rows[rows[k]].support, ridge)
 		})
 		d = next

@@ -57,7 +57,7 @@ func (s *StatesSource) checkActivation(a model.Activation) error {
 	for k, x := range s.x {
 		want := a.Apply(float64(s.z[k]))
 		if math.Abs(float64(x)-want) > activationTolerance*(1+math.Abs(want)) {
-			return fmt.Errorf("X[%d, %d] = %g, but the %s of Z there is %g: name the states' activation, or mend the file: %w", k%n, k/n, x, a.Kind, want, ErrStates)
+			return fmt.Errorf("state X[%d, %d] = %g, but the %s of Z there is %g: name the states' activation, or mend the file: %w", k%n, k/n, x, a.Kind, want, ErrStates)
 		}
 	}
 	return nil
@@ -85,7 +85,7 @@ func ReadStates(archive *npz.Archive, activation model.Activation) (*StatesSourc
 		}
 	}
 	if rows["Z"] != rows["X"] {
-		return nil, fmt.Errorf("Z has %d states, X %d: %w", rows["Z"], rows["X"], ErrStates)
+		return nil, fmt.Errorf("array Z has %d states, X %d: %w", rows["Z"], rows["X"], ErrStates)
 	}
 	ranks, err := readRanks(archive)
 	if err != nil {

@@ -47,12 +47,60 @@ func TestStatesGiveTheSameModelAsTheirNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := mustSource(t, network, inputs)
-	run.shape.Scaled = true // as states are taken
+	run.run.shape.Scaled = true // as states are taken
 	o := Options{Lambda: 0.02, NoWeights: true}
 	first, _ := mustFit(t, given, o)
 	second, _ := mustFit(t, run, o)
 	if !bytes.Equal(encode(t, first), encode(t, second)) {
 		t.Error("the states of a network give another model than the network")
+	}
+}
+
+func TestModelSourceEqualsNetworkSource(t *testing.T) {
+	network, inputs := randomNetwork(3, []int{12, 8, 5, 3}, 400, relu, model.Activation{Kind: model.Tanh})
+	converted, err := network.Model(make([]float32, 12), make([]float32, 12), model.DecideArgmax)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byModel, err := NewModelSource(converted, inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byNetwork := mustSource(t, network, inputs)
+	for _, structure := range []Structure{Causal, Free} {
+		o := Options{NNZ: 100, Structure: structure, Kappa: 0.9}
+		first, _ := mustFit(t, byModel, o)
+		want, _ := mustFit(t, byNetwork, o)
+		_, y := outputsOf(t, first, inputs)
+		_, yWant := outputsOf(t, want, inputs)
+		narrow := make([]float32, len(yWant))
+		for k, v := range yWant {
+			narrow[k] = float32(v)
+		}
+		if off := relativeError(y, narrow); off > 1e-3 { // float32 sums in another order
+			t.Errorf("%s: the model as a teacher and its network differ by %.2g", structure, off)
+		}
+	}
+	converted.A.AppendRow(12, []int32{12}, []float32{0.5})
+	if _, err := NewModelSource(converted, inputs); !errors.Is(err, ErrStates) {
+		t.Errorf("a teacher with a loop: %v", err)
+	}
+}
+
+func TestASparseModelBecomesSparser(t *testing.T) {
+	network, inputs := randomNetwork(3, []int{12, 8, 5, 3}, 400)
+	first, _ := mustFit(t, mustSource(t, network, inputs), Options{NNZ: 150, Task: Regression})
+	source, err := NewModelSource(first, inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, r := mustFit(t, source, Options{NNZ: 110, Task: Regression})
+	if r.NNZ > 110 || hasLoop(next) {
+		t.Errorf("%d nonzeros, loop %v", r.NNZ, hasLoop(next))
+	}
+	_, y := outputsOf(t, next, inputs)
+	if off := relativeError(y, network.Forward32(inputs, 400, nil)); off > 0.35 {
+		t.Errorf("off by %.2f", off)
 	}
 }
 
