@@ -43,5 +43,10 @@ func (m *Model) validateCertificates() error {
 			return err
 		}
 	}
+	for i := range c.ReachLo {
+		if c.ReachLo[i] > c.ReachHi[i] {
+			return corrupt("reach.hi", -1, "state %d: [%g, %g] is not a range", i, c.ReachLo[i], c.ReachHi[i])
+		}
+	}
 	return nil
 }

@@ -265,6 +265,9 @@ func (g *generator) certificates() {
 	}
 	if g.IntN(2) == 0 {
 		c.ReachLo, c.ReachHi = vector(n, true), vector(n, true)
+		for i := range n {
+			c.ReachLo[i], c.ReachHi[i] = min(c.ReachLo[i], c.ReachHi[i]), max(c.ReachLo[i], c.ReachHi[i])
+		}
 	}
 	if g.IntN(2) == 0 {
 		c.Box = certificate()
