@@ -18,10 +18,10 @@ var (
 // Limits of a folded network, so that a small file with large broadcasts is refused instead of filling
 // the memory.
 const (
-	maxElements  = 1 << 22 // elements of a tensor that depends on the input
-	maxConstants = 1 << 25 // elements of any other tensor that is computed
-	maxTerms     = 1 << 26 // coefficients and numbers of all computed tensors together
-	maxWork      = 1 << 31 // multiplications of all products together
+	maxElements  = 1 << 22   // elements of a tensor that depends on the input
+	maxConstants = 1 << 25   // elements of any other tensor that is computed
+	maxTerms     = 1 << 26   // coefficients and numbers of all computed tensors together
+	maxWork      = 1<<31 - 1 // multiplications of all products together
 )
 
 // Graph is a network folded to its equations. Its variables are the inputs, then the states in
