@@ -221,3 +221,16 @@ func TestDefaultsTakeMoreEpochsForFewerSamples(t *testing.T) {
 		t.Errorf("Defaults changed what was chosen: %+v", c)
 	}
 }
+
+func TestWeightDecayLeavesBiasesAlone(t *testing.T) {
+	set := ringSet(40, false)
+	run := newTrainer(set, Config{Hidden: []int{4}, Epochs: 100, Batch: 40, LearningRate: 1e-3, WeightDecay: 900, Seed: 1})
+	l := &run.net[0]
+	bias := l.weights[l.in*l.stride:]
+	bias[2], l.weights[2] = 5, 5
+	run.batch.samples = run.order
+	run.learn()
+	if math.Abs(float64(bias[2])-5) > 0.01 || math.Abs(float64(l.weights[2])-0.5) > 0.01 {
+		t.Errorf("one step with decay 0.9 takes a bias of 5 to %g and a weight of 5 to %g, want 5 and 0.5", bias[2], l.weights[2])
+	}
+}
