@@ -20,10 +20,9 @@ func (d *dice) next() uint64 {
 }
 
 // below returns a number in [0, n), between one in [lo, hi].
-func (d *dice) below(n int) int                  { return int(d.next() % uint64(n)) }
-func (d *dice) between(lo, hi int) int           { return lo + d.below(hi-lo+1) }
-func (d *dice) chance(percent int) bool          { return d.below(100) < percent }
-func (d *dice) pick(from ...simb.Kind) simb.Kind { return from[d.below(len(from))] }
+func (d *dice) below(n int) int         { return int(d.next() % uint64(n)) }
+func (d *dice) between(lo, hi int) int  { return lo + d.below(hi-lo+1) }
+func (d *dice) chance(percent int) bool { return d.below(100) < percent }
 
 // shape says what a random model looks like.
 type shape struct {

@@ -37,7 +37,7 @@ var rules = map[string][]string{
 	"format/model":         {"format/sparse", "format/npz"},
 	"format/internal/fb":   {flatbuffers},
 	"format/simb":          {"format/sparse", "format/quant", "format/internal/fb", flatbuffers, huff0},
-	"format/simb/simbtest": {"format/simb", "format/sparse", "format/quant"},
+	"format/simb/simbtest": {"format/simb", "format/sparse", "format/quant", "format/internal/fb", flatbuffers, huff0},
 	"format/verify":        {"format/simb", "format/model", "format/sparse", "format/quant"},
 	"format/onnx":          {protowire},
 
