@@ -183,3 +183,24 @@ func TestObservedErrorsAreHeldAgainstEveryClaim(t *testing.T) {
 		t.Errorf("samples that saturate were held against the calibrated claim: %v", observed)
 	}
 }
+
+func TestATableAnswersForWhatLiesBeyondItsDomain(t *testing.T) {
+	for _, s := range []shape{shapes[1], shapes[3]} {
+		p := build(8, s)
+		for i := range p.file.States() {
+			row := &p.file.Rows[i]
+			curve := plainCurve(row.Kind)
+			if curve == nil {
+				continue
+			}
+			table := &p.file.Tables[row.Table]
+			for _, step := range []float32{table.Step, table.Step / 8, table.Step / 3} { // the shorter, the more is cut off
+				table.Step = step
+				got, want := newChecker(p.file).tableError(i), plainTableError(p.file, row, curve)
+				if math.Abs(got-want) > 1e-12 {
+					t.Errorf("%s: state %d with a step of %g is off by %g, want %g", s.name, i, step, got, want)
+				}
+			}
+		}
+	}
+}

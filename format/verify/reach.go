@@ -13,7 +13,7 @@ func (c *checker) preactivation(i int) interval {
 	z := c.bias[i]
 	for k := c.m.Weights.Indptr[i]; k < c.m.Weights.Indptr[i+1]; k++ {
 		j := int(c.m.Weights.Indices[k])
-		v := interval{}
+		var v interval
 		if j < c.p {
 			v = c.region[j]
 		} else {
