@@ -36,7 +36,7 @@ func (s *Set) readNPZ(archive *npz.Archive, o Options) (unit bool, err error) {
 	}
 	trainX, trainY, testX, testY := arrays[0], arrays[1], arrays[2], arrays[3]
 	if len(trainX.Shape) < 2 || len(testX.Shape) < 2 {
-		return false, fmt.Errorf("X_train has shape %v, X_test %v: samples × features are needed: %w", trainX.Shape, testX.Shape, ErrMalformed)
+		return false, fmt.Errorf("the array X_train has shape %v, X_test %v: samples × features are needed: %w", trainX.Shape, testX.Shape, ErrMalformed)
 	}
 	if !slices.Equal(trainX.Shape[1:], testX.Shape[1:]) {
 		return false, fmt.Errorf("samples of X_train have shape %v, those of X_test %v: %w", trainX.Shape[1:], testX.Shape[1:], ErrMalformed)
@@ -49,14 +49,14 @@ func (s *Set) readNPZ(archive *npz.Archive, o Options) (unit bool, err error) {
 		x, y := arrays[2*k], arrays[2*k+1]
 		suffix := []string{"train", "test"}[k]
 		if len(y.Shape) < 1 || len(y.Shape) > 2 || y.Shape[0] != x.Shape[0] {
-			return false, fmt.Errorf("X_%s has shape %v, y_%s %v; one label (or one row of targets) per sample is needed: %w", suffix, x.Shape, suffix, y.Shape, ErrMalformed)
+			return false, fmt.Errorf("the array X_%s has shape %v, y_%s %v; one label (or one row of targets) per sample is needed: %w", suffix, x.Shape, suffix, y.Shape, ErrMalformed)
 		}
 		if part.Samples = x.Shape[0]; part.Samples == 0 {
-			return false, fmt.Errorf("X_%s has no samples: %w", suffix, ErrMalformed)
+			return false, fmt.Errorf("the array X_%s has no samples: %w", suffix, ErrMalformed)
 		}
 		s.Features = x.Len() / part.Samples
 		if part.X, err = x.Float32(); err != nil {
-			return false, fmt.Errorf("X_%s: %w: %w", suffix, err, ErrMalformed)
+			return false, fmt.Errorf("the array X_%s: %w: %w", suffix, err, ErrMalformed)
 		}
 		if unit {
 			for j, v := range part.X {
