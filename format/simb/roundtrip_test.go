@@ -117,3 +117,27 @@ func TestInfoTellsWhereTheBytesAre(t *testing.T) {
 		t.Logf("codec %d: %d weights, %d bytes, frame %d", codec, m.Weights.Stored(), len(data), info.FrameBytes)
 	}
 }
+
+// TestSectionsDecodeAsSpecified decodes every section by a second decoder, written from SPEC.md and RFC
+// 8878, and compares checksums and streams.
+func TestSectionsDecodeAsSpecified(t *testing.T) {
+	blocks := 0
+	for seed := range uint64(60) {
+		o := simbtest.Options{}
+		if seed%3 == 0 {
+			o = simbtest.Options{Inputs: 300, States: 100}
+		}
+		data := encode(t, simbtest.Random(simbtest.NewRand(seed), o), codecs[seed%2])
+		sections, ok := simbtest.Decoded(data)
+		streams := open(t, data).Streams()
+		if !ok || !bytes.Equal(sections[1], streams.Lengths) || !bytes.Equal(sections[2], streams.Gaps) || !bytes.Equal(sections[3], streams.Values) || !bytes.Equal(sections[4], streams.Low) {
+			t.Fatalf("seed %d: the two decoders differ", seed)
+		}
+		for _, s := range open(t, data).Sections() {
+			if s.Coding == "planes" {
+				blocks++
+			}
+		}
+	}
+	t.Logf("%d sections in planes", blocks)
+}

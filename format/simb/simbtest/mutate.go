@@ -4,10 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
-
-	flatbuffers "github.com/google/flatbuffers/go"
-
-	"github.com/sparse-implicit/sim/format/internal/fb"
 )
 
 // Mutate returns a file made from a valid one by up to three changes, with checksums (mostly) and digest
@@ -179,49 +175,50 @@ type section struct {
 	raw         []byte
 }
 
-// rewrite builds a file with the same fields around other sections, stored raw.
+// rewrite builds a file with the same fields around other sections, stored raw. It lays the parts out in
+// another order than the writer does, and aligns nothing.
 func rewrite(l *Layout, data []byte, list []section) []byte {
-	b := flatbuffers.NewBuilder(len(data))
-	var payload []byte
+	var directory, payload []byte
 	for _, s := range list {
+		directory = append(binary.LittleEndian.AppendUint16(directory, uint16(s.id)), 0, byte(s.element))
+		for _, v := range []uint32{uint32(len(s.raw)), uint32(len(s.raw)), crc32.Checksum(s.raw, crc32.MakeTable(crc32.Castagnoli))} {
+			directory = binary.LittleEndian.AppendUint32(directory, v)
+		}
 		payload = append(payload, s.raw...)
 	}
-	offsets := make([]flatbuffers.UOffsetT, len(scalarWidth))
-	offsets[idPayload] = b.CreateByteVector(payload)
-	fb.FileStartSectionsVector(b, len(list))
-	for k := len(list) - 1; k >= 0; k-- {
-		s := list[k]
-		fb.CreateSection(b, uint16(s.id), 0, byte(s.element), uint32(len(s.raw)), uint32(len(s.raw)), crc32.Checksum(s.raw, crc32.MakeTable(crc32.Castagnoli)))
-	}
-	offsets[idSections] = b.EndVector(len(list))
-	for id := range scalarWidth {
-		if at := l.Vectors[id]; at[0] > 0 && offsets[id] == 0 {
-			offsets[id] = b.CreateString(string(data[at[0]:at[1]])) // a byte vector with a zero behind it
-		}
-	}
-	b.StartObject(len(scalarWidth))
+	const head = 8
+	vtable := make([]byte, 4+2*len(scalarWidth))
+	table := binary.LittleEndian.AppendUint32(nil, uint32(len(vtable))) // the vtable lies right before it
+	type pointer struct{ field, id int }
+	var pointers []pointer
 	for id, width := range scalarWidth {
-		if offsets[id] != 0 {
-			b.PrependUOffsetTSlot(id, offsets[id], 0)
+		if l.Fields[id][1] == l.Fields[id][0] && l.Vectors[id][0] == 0 {
 			continue
 		}
-		at := l.Fields[id]
-		if at[1] == at[0] {
+		binary.LittleEndian.PutUint16(vtable[4+2*id:], uint16(len(table)))
+		if width == 0 {
+			pointers = append(pointers, pointer{len(table), id})
+			table = append(table, 0, 0, 0, 0)
 			continue
 		}
-		var v [8]byte
-		copy(v[:], data[at[0]:at[1]])
-		switch width {
-		case 1:
-			b.PrependByteSlot(id, v[0], 0)
-		case 2:
-			b.PrependUint16Slot(id, binary.LittleEndian.Uint16(v[:]), 0)
-		case 4:
-			b.PrependUint32Slot(id, binary.LittleEndian.Uint32(v[:]), 0)
-		case 8:
-			b.PrependUint64Slot(id, binary.LittleEndian.Uint64(v[:]), 0)
-		}
+		table = append(table, data[l.Fields[id][0]:l.Fields[id][1]]...)
 	}
-	b.FinishWithFileIdentifier(b.EndObject(), []byte("SIMB"))
-	return b.FinishedBytes()
+	binary.LittleEndian.PutUint16(vtable, uint16(len(vtable)))
+	binary.LittleEndian.PutUint16(vtable[2:], uint16(len(table)))
+	out := binary.LittleEndian.AppendUint32(nil, uint32(head+len(vtable)))
+	out = append(append(append(out, "SIMB"...), vtable...), table...)
+	first := head + len(vtable)
+	for _, p := range pointers {
+		contents, count := data[l.Vectors[p.id][0]:l.Vectors[p.id][1]], 0
+		switch count = len(contents); p.id {
+		case idSections:
+			contents, count = directory, len(list)
+		case idPayload:
+			contents, count = payload, len(payload)
+		}
+		binary.LittleEndian.PutUint32(out[first+p.field:], uint32(len(out)-first-p.field))
+		out = binary.LittleEndian.AppendUint32(out, uint32(count))
+		out = append(append(out, contents...), 0)
+	}
+	return out
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
-
-	"github.com/klauspost/compress/huff0"
 )
 
 // Layout is where the parts of a file lie. It is found by a parser of its own, written from SPEC.md, that
@@ -131,6 +129,24 @@ func FixChecksums(data []byte) []byte {
 	return FixDigest(data)
 }
 
+// Decoded returns the sections of a valid file by id, decoded as SPEC.md says, or ok = false when one of
+// them does not decode to what its checksum tells.
+func Decoded(data []byte) (sections map[int][]byte, ok bool) {
+	l, ok := Parse(data)
+	if !ok {
+		return nil, false
+	}
+	sections = map[int][]byte{}
+	for _, s := range l.Sections {
+		raw, ok := decode(s, data[s.Payload[0]:s.Payload[1]])
+		if !ok || crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(data[s.Line+12:]) {
+			return nil, false
+		}
+		sections[s.ID] = raw
+	}
+	return sections, true
+}
+
 // decode decodes a section of reasonable size as SPEC.md says.
 func decode(s Section, stored []byte) ([]byte, bool) {
 	if s.Codec == 0 {
@@ -176,13 +192,8 @@ func decodeChunk(stored []byte, n int) (chunk, rest []byte, ok bool) {
 		if used <= 0 || length > uint64(len(body)-used) {
 			return nil, nil, false
 		}
-		block, rest := body[used:used+int(length)], body[used+int(length):]
-		scratch, block, err := huff0.ReadTable(block, nil)
-		if err != nil {
-			return nil, nil, false
-		}
-		chunk, err = scratch.Decoder().Decompress1X(make([]byte, 0, n), block)
-		return chunk, rest, err == nil && len(chunk) == n
+		chunk, ok = huffman(body[used:used+int(length)], n)
+		return chunk, body[used+int(length):], ok
 	}
 	return nil, nil, false
 }
