@@ -152,7 +152,7 @@ func decode(s Section, stored []byte) ([]byte, bool) {
 	if s.Codec == 0 {
 		return stored, true
 	}
-	if s.Element < 1 || s.Length%s.Element != 0 || s.Length > 1<<20 {
+	if s.Element < 1 || s.Length < 0 || s.Length%s.Element != 0 || s.Length > 1<<20 { // negative: an int of 32 bits
 		return nil, false
 	}
 	raw := make([]byte, s.Length)
