@@ -16,7 +16,7 @@
 // # What Fit does
 //
 // States are rescaled by powers of two (undone where they are read). One pass over the samples gathers
-// second moments. The row problems are solved along a path of falling penalties until about three times
+// second moments. The row problems are solved along a path of falling penalties until several times
 // the wanted nonzeros are in use. Weights are then removed one by one, the others of their row refitted
 // each time, always the one whose removal costs least at the output. The survivors are refitted by least
 // squares, rank by rank, on the states that the sparse model itself has.
