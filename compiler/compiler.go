@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
@@ -75,7 +76,9 @@ type Report struct {
 	Passes               []PassReport `json:"passes"`
 }
 
-// Compile compiles a model into the bytes of a .simb file.
+// Compile compiles a model into the bytes of a .simb file. Errors wrap model.ErrInvalid, ErrOptions,
+// ErrNotWellPosed, ErrUnfit or ErrBound and come without bytes; with ErrBound the report is there, to
+// say what was proved.
 func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report := &Report{}
 	options, err := o.resolve(m)
@@ -115,7 +118,10 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	report.add("encode", fmt.Sprintf("%d bytes", len(data)))
 	report.fill(program, compiled, data)
-	return data, report, report.within(o.MaxError)
+	if err := report.within(o.MaxError, program); err != nil {
+		return nil, report, err
+	}
+	return data, report, nil
 }
 
 func sure(run func() string) func() (string, error) {
@@ -175,20 +181,54 @@ func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
 	}
 }
 
-// within reports a proved bound above the user's limit, or one that could not be proved.
-func (r *Report) within(limit float64) error {
+// within refuses a proved bound above the user's limit, or one that could not be proved.
+func (r *Report) within(limit float64, program *pass.Program) error {
 	if limit == 0 {
 		return nil
 	}
 	if r.ErrorBoundBox == nil {
-		return fmt.Errorf("no bound over the box could be proved, so none below %g: %w", limit, ErrBound)
+		return fmt.Errorf("no bound over the box could be proved, so none below %g: declare a smaller box, or scale the model's weights: %w", limit, ErrBound)
 	}
+	worst := 0
 	for k, e := range r.ErrorBoundBox {
-		if e > limit {
-			return fmt.Errorf("output %d may be off by %.4g over the box, more than %g: declare a smaller box, or use --bits 14 --weights 16: %w", k, e, limit, ErrBound)
+		if e > r.ErrorBoundBox[worst] {
+			worst = k
 		}
 	}
-	return nil
+	e := r.ErrorBoundBox[worst]
+	if e <= limit {
+		return nil
+	}
+	return fmt.Errorf("output %d may be off by %.4g over the box, more than %g; most comes from %s: %s: %w",
+		worst, e, limit, blamed(program.Blame(worst, 3)), advice(program, worst), ErrBound)
+}
+
+// blamed lists rows and their parts of a bound.
+func blamed(rows []pass.Blame) string {
+	var parts []string
+	for _, b := range rows {
+		where := "the output's own row"
+		if b.State >= 0 {
+			where = fmt.Sprintf("state %d", b.State)
+		}
+		parts = append(parts, fmt.Sprintf("%s (%.0f %%, %s)", where, 100*b.Share, b.Cause))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// advice says what lessens the largest part of output k's bound.
+func advice(program *pass.Program, k int) string {
+	largest := program.Blame(k, 1)
+	switch {
+	case len(largest) == 0:
+	case largest[0].Cause == pass.CauseWeights && program.Options.Planes == 1:
+		return "use --weights 16, or declare a smaller box"
+	case largest[0].Cause == pass.CauseClamping:
+		return "calibrate it on data that reach farther, or declare a smaller box"
+	case largest[0].Cause != pass.CauseWeights && program.Options.Width == quant.Width7:
+		return "use --bits 14, or declare a smaller box"
+	}
+	return "declare a smaller box"
 }
 
 func widen(values []float32) []float64 {

@@ -12,7 +12,13 @@ const slack = 1e-9
 // an exact integer, two float32 and a multiplier: three roundings.
 const coefficientError = 0x1p-50
 
-// up32 returns the smallest float32 ≥ x, for x ≥ 0.
+// shortError bounds the relative error of rounding to bfloat16, whose smallest step is shortLeast.
+const (
+	shortError = 0x1p-7
+	shortLeast = 0x1p-133
+)
+
+// up32 returns the smallest float32 ≥ x, +Inf above float32's range.
 func up32(x float64) float32 {
 	f := float32(x)
 	if float64(f) < x {
@@ -21,9 +27,12 @@ func up32(x float64) float32 {
 	return f
 }
 
-// upShort returns the smallest float32 ≥ x whose lower 16 bits are zero (a bfloat16), for any finite x
-// of float32's range: certificates in this form cost half the bytes and 0.4 % of tightness.
+// upShort returns the smallest float32 ≥ x whose lower 16 bits are zero (a bfloat16), +Inf above its
+// range and for NaN: certificates in this form cost half the bytes and 0.4 % of tightness.
 func upShort(x float64) float32 {
+	if math.IsNaN(x) {
+		return float32(math.Inf(1))
+	}
 	if x < 0 {
 		return -downMagnitude(-x)
 	}
@@ -35,8 +44,13 @@ func upShort(x float64) float32 {
 	return f
 }
 
-// downShort returns the largest bfloat16 ≤ x.
-func downShort(x float64) float32 { return -upShort(-x) }
+// downShort returns the largest bfloat16 ≤ x, −Inf below its range and for NaN.
+func downShort(x float64) float32 {
+	if math.IsNaN(x) {
+		return float32(math.Inf(-1))
+	}
+	return -upShort(-x)
+}
 
 // downMagnitude returns the largest bfloat16 ≤ x, for x ≥ 0.
 func downMagnitude(x float64) float32 {
@@ -47,11 +61,52 @@ func downMagnitude(x float64) float32 {
 	return math.Float32frombits(math.Float32bits(f) &^ 0xFFFF)
 }
 
+// upBits returns the smallest number ≥ x, x > 0, whose mantissa has at most the given bits.
+func upBits(x float64, bits int) float64 {
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return math.Inf(1)
+	}
+	fraction, exponent := math.Frexp(x)
+	return math.Ldexp(math.Ceil(math.Ldexp(fraction, bits)), exponent-bits)
+}
+
+// times returns a·b, unfused, where nothing times an unbounded range is nothing.
+func times(a, b float64) float64 {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return float64(a * b)
+}
+
 // interval is a closed range of reals.
 type interval struct{ lo, hi float64 }
+
+// everything is the range of what is not bounded.
+var everything = interval{math.Inf(-1), math.Inf(1)}
 
 // magnitude returns the largest |x| of the interval.
 func (v interval) magnitude() float64 { return max(math.Abs(v.lo), math.Abs(v.hi)) }
 
+// bounded reports whether both ends are finite.
+func (v interval) bounded() bool { return !math.IsInf(v.magnitude(), 0) }
+
+// short rounds a range outward to bfloat16.
+func short(v interval) interval {
+	return interval{float64(downShort(v.lo)), float64(upShort(v.hi))}
+}
+
 // reach is an interval per state.
 type reach []interval
+
+// magnitude returns the largest |x| of state j.
+func (r reach) magnitude(j int) float64 { return r[j].magnitude() }
+
+// bounded reports whether every state's range is finite.
+func (r reach) bounded() bool {
+	for _, v := range r {
+		if !v.bounded() {
+			return false
+		}
+	}
+	return true
+}

@@ -42,6 +42,7 @@ type Program struct {
 	InputPlan  []simb.Input
 	Wellposed  WellPosed
 	floatReach reach // over the region of inputs, of the float model alone: what scales are chosen from
+	floatSums  reach // the same of the arguments of φ
 
 	Rows        []simb.Row
 	Tables      []simb.Table
@@ -49,6 +50,8 @@ type Program struct {
 	OutputScale float32
 
 	Certificates simb.Certificates
+	real         *affine    // the integers' real worth
+	own          []ownError // what each row adds to the errors over the box
 	SelfTest     []simb.SelfTestCase
 }
 
@@ -73,7 +76,7 @@ func (p *Program) stateColumn(j int32) int {
 	return int(j) - len(p.Inputs)
 }
 
-// segmentOf calls visit for each segment with the range of its states.
+// eachSegment calls visit for each segment with the range of its states.
 func (p *Program) eachSegment(visit func(segment *simb.Segment, first, end int) error) error {
 	first := 0
 	for k := range p.Segments {

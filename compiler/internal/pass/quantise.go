@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/sparse"
@@ -19,6 +18,10 @@ const (
 	multiplierBits = 8
 	leakyBits      = 24
 )
+
+// mostCoarser is how far above the finest unit of a row a better one is looked for. Rows are short: some
+// unit of 16 to 32 within an eighth of the finest has their weights nearer to integers.
+const mostCoarser = 1.125
 
 // Quantise turns every row into integers: weights, bias, multiplier. Entries of A inside a loop are
 // rounded toward zero, so that the integers' loop contracts at least as fast as the float one; all
@@ -62,7 +65,9 @@ func (p *Program) wantedUnit(i int) float64 {
 	largest := 0.0
 	cols, values := p.Weights.Row(i)
 	for k, j := range cols {
-		largest = max(largest, math.Abs(float64(values[k]))*p.columnScale(j))
+		if p.columnSteps(j) > 0 {
+			largest = max(largest, float64(math.Abs(float64(values[k]))*p.columnScale(j)))
+		}
 	}
 	unit := largest / limit
 	bias := math.Abs(p.Bias[i].Value)
@@ -94,88 +99,147 @@ func (p *Program) columnRange(j int32) (lo, hi int64) {
 	return 0, int64(p.Options.Width.Max())
 }
 
+// columnSteps returns the largest |q − z| of a column: 0 for a state whose limits leave it only zero.
+func (p *Program) columnSteps(j int32) int64 {
+	lo, hi := p.columnRange(j)
+	z := p.columnZero(j)
+	return max(abs64(lo-z), abs64(hi-z))
+}
+
 // quantiseRow sets multiplier, weights and bias of a row whose requantised value is worth unit a step.
-// The accumulator's unit starts from wanted and grows until every bound holds. It returns the bits
-// that the accumulator needs.
+// The accumulator's unit starts from wanted and grows until every bound holds; of the multipliers a
+// little above that the one is taken whose integers are nearest to the row. It returns the bits that
+// the accumulator needs.
 func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(int32) bool) (int, error) {
 	row := &p.Rows[i]
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
 	for range 200 {
-		multiplier, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
+		first, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
 		if err != nil {
-			return 0, fmt.Errorf("its weights are worth %g steps of its range: %w: %w", wanted/float64(unit), ErrUnfit, err)
+			return 0, fmt.Errorf("the finest step of its sum is %.3g steps of its value, no multiplier stands for that: scale its weights down: %w: %w", wanted/float64(unit), ErrUnfit, err)
 		}
-		row.Multiplier = multiplier
-		bits, fits, err := p.tryRow(i, unit, inLoop)
-		if err != nil {
-			return 0, err
+		best, nearest := quant.Multiplier{}, math.Inf(1)
+		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*mostCoarser); m = coarser(m) {
+			row.Multiplier = m
+			if _, fits := p.tryRow(i, unit, inLoop); !fits {
+				continue
+			}
+			if off := p.distanceOf(i, unit); off < nearest || !best.Valid() {
+				best, nearest = m, off
+			}
 		}
-		if fits {
+		if best.Valid() {
+			row.Multiplier = best
+			bits, _ := p.tryRow(i, unit, inLoop)
 			return bits, nil
 		}
 		wanted *= 1.125
 	}
-	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: %w", ErrUnfit)
+	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: its weights times the zero points of what it reads are too large, declare a box nearer to zero: %w", ErrUnfit)
+}
+
+// coarser returns the next multiplier of multiplierBits.
+func coarser(m quant.Multiplier) quant.Multiplier {
+	step := max(1, m.M>>(multiplierBits-1))
+	if m.M+step == 1<<multiplierBits && m.S > quant.MinShift {
+		return quant.Multiplier{M: 1 << (multiplierBits - 1), S: m.S - 1}
+	}
+	return quant.Multiplier{M: m.M + step, S: m.S}
+}
+
+// distanceOf bounds |W − W̃|·(|u|, |x|) + |b − b̃| of a row, in the real numbers of its argument, from what
+// the columns can be worth.
+func (p *Program) distanceOf(i int, unit float32) float64 {
+	r := float64(float64(unit) * p.Rows[i].Multiplier.Ratio())
+	cols, values := p.Weights.Row(i)
+	sum, bias := 0.0, int64(p.Rows[i].Bias)
+	for k, j := range cols {
+		q, z := int64(p.Quantised.Data[int(p.Quantised.Indptr[i])+k]), p.columnZero(j)
+		bias += q * z
+		scale := p.columnScale(j)
+		off := math.Abs(float64(values[k]) - float64(float64(q)*r)/scale)
+		sum += float64(off * float64(scale*float64(p.columnSteps(j))))
+	}
+	return sum + math.Abs(p.Bias[i].Value-float64(float64(bias)*r))
 }
 
 // tryRow rounds the row in the unit that its multiplier stands for and reports whether every bound of
-// the integer semantics holds.
-func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int, fits bool, err error) {
+// the integer semantics holds, and the bits of its accumulator.
+func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int, fits bool) {
 	row := &p.Rows[i]
-	r := float64(unit) * row.Multiplier.Ratio()
-	lo, hi := int64(-quant.OnePlaneMax), int64(quant.OnePlaneMax)
-	if row.Planes == 2 {
-		lo, hi = quant.TwoPlaneMin, quant.TwoPlaneMax
+	if !row.Multiplier.Valid() {
+		return 0, false
 	}
-	cols, values := p.Weights.Row(i)
-	out := p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]]
-	var planeSums [2]int64 // Σ |plane|·q, the reader's bound
+	r := float64(float64(unit) * row.Multiplier.Ratio())
 	bias := math.Floor(p.Bias[i].Value/r + 0.5)
-	if math.Abs(bias) > accumulatorLimit {
-		return 0, false, nil
+	if !(math.Abs(bias) <= accumulatorLimit) {
+		return 0, false
 	}
-	total := int64(bias)
-	for k, j := range cols {
-		exact := float64(values[k]) * p.columnScale(j) / r
-		w := math.Floor(exact + 0.5)
-		if inLoop != nil && inLoop(j) {
-			w = math.Trunc(exact)
-		}
-		w = min(max(w, float64(lo)), float64(hi))
-		out[k] = int16(w)
-		_, qhi := p.columnRange(j)
-		high, low := int64(w), int64(0)
-		if row.Planes == 2 {
-			h, l := quant.SplitPlanes(out[k])
-			high, low = int64(h), int64(l)
-		}
-		planeSums[0] += abs64(high) * qhi
-		planeSums[1] += abs64(low) * qhi
-		total -= int64(w) * p.columnZero(j)
-	}
+	total, planeSums := p.roundWeights(i, r, inLoop)
+	total += int64(bias)
 	if abs64(total) > accumulatorLimit || planeSums[0] > accumulatorLimit || planeSums[1] > accumulatorLimit {
-		return 0, false, nil
+		return 0, false
 	}
 	row.Bias = int32(total)
 	size := abs64(total) + planeSums[0]
 	if row.Planes == 2 {
 		size = abs64(total) + 128*planeSums[0] + planeSums[1]
 	} else if size > accumulatorLimit {
-		return 0, false, nil
+		return 0, false
 	}
 	if size > row.Multiplier.AccumulatorLimit() {
-		return 0, false, nil
+		return 0, false
 	}
 	if row.Kind == simb.LeakyReLU && i < p.states() {
-		row.Negative, err = quant.NewMultiplier(float64(row.Parameter)*row.Multiplier.Ratio(), leakyBits)
-		if err != nil {
-			return 0, false, fmt.Errorf("slope %g: %w: %w", row.Parameter, ErrUnfit, err)
-		}
+		row.Negative = leakyMultiplier(float64(row.Parameter) * row.Multiplier.Ratio())
 		if size > row.Negative.AccumulatorLimit() {
-			return 0, false, nil
+			return 0, false
 		}
 	}
-	return quant.BitLen(size), true, nil
+	return quant.BitLen(size), true
+}
+
+// leakyMultiplier returns the multiplier for negative arguments; a slope too small for any is as good as
+// the smallest one, whose distance from it is part of the proved error.
+func leakyMultiplier(ratio float64) quant.Multiplier {
+	m, err := quant.NewMultiplier(ratio, leakyBits)
+	if err != nil {
+		return quant.Multiplier{M: 1, S: quant.MaxShift}
+	}
+	return m
+}
+
+// roundWeights fills in the integers of row i in units r. It returns −Σ w·z and, per plane, Σ |w|·q for
+// the largest q: the bounds that a reader computes.
+func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total int64, planeSums [2]int64) {
+	row := &p.Rows[i]
+	lo, hi := float64(-quant.OnePlaneMax), float64(quant.OnePlaneMax)
+	if row.Planes == 2 {
+		lo, hi = quant.TwoPlaneMin, quant.TwoPlaneMax
+	}
+	cols, values := p.Weights.Row(i)
+	out := p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]]
+	for k, j := range cols {
+		exact := float64(float64(values[k])*p.columnScale(j)) / r
+		w := math.Floor(exact + 0.5)
+		if inLoop != nil && inLoop(j) {
+			w = math.Trunc(exact)
+		}
+		out[k] = int16(min(max(w, lo), hi))
+		if p.columnSteps(j) == 0 {
+			out[k] = 0
+		}
+		high, low := int64(out[k]), int64(0)
+		if row.Planes == 2 {
+			h, l := quant.SplitPlanes(out[k])
+			high, low = int64(h), int64(l)
+		}
+		_, most := p.columnRange(j)
+		planeSums[0] += abs64(high) * most
+		planeSums[1] += abs64(low) * most
+		total -= int64(out[k]) * p.columnZero(j)
+	}
+	return total, planeSums
 }
 
 func abs64(v int64) int64 {
@@ -194,13 +258,14 @@ func (p *Program) quantiseOutputs() (int, error) {
 		size := math.Abs(p.Bias[i].Value)
 		cols, values := p.Weights.Row(i)
 		for k, j := range cols {
-			qlo, qhi := p.columnRange(j)
-			z := p.columnZero(j)
-			size += float64(math.Abs(float64(values[k])) * p.columnScale(j) * float64(max(abs64(qlo-z), abs64(qhi-z))))
+			size += float64(math.Abs(float64(values[k])) * float64(p.columnScale(j)*float64(p.columnSteps(j))))
 		}
 		largest = max(largest, size)
 	}
-	p.OutputScale = upShort(max(finest/16, largest*0x1p-29, 0x1p-120))
+	p.OutputScale = upShort(max(finest/16, largest*0x1p-29, leastScale))
+	if math.IsInf(float64(p.OutputScale), 0) {
+		return 0, fmt.Errorf("the outputs reach %.3g, beyond float32: scale the weights of C, D or d down: %w", largest, ErrUnfit)
+	}
 	widest := 0
 	for i := n; i < len(p.Rows); i++ {
 		bits, err := p.quantiseRow(i, p.OutputScale, p.wantedUnit(i), nil)
@@ -210,43 +275,4 @@ func (p *Program) quantiseOutputs() (int, error) {
 		widest = max(widest, bits)
 	}
 	return widest, nil
-}
-
-// realised returns the integers' real worth W̃, b̃ and how far both are from the float model.
-func (p *Program) realised(m *simb.Model) *affine {
-	w := p.Weights
-	f := &affine{
-		weights: &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
-		delta:   &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
-		bias:    make([]Bounded, len(p.Rows)),
-		inputs:  p.inputRegion(),
-	}
-	for i := range p.Rows {
-		r := float64(m.Unit(i)) * p.Rows[i].Multiplier.Ratio()
-		bias := int64(p.Rows[i].Bias)
-		for k := w.Indptr[i]; k < w.Indptr[i+1]; k++ {
-			j := w.Indices[k]
-			q := int64(p.Quantised.Data[k])
-			bias += q * p.columnZero(j)
-			worth := float64(float64(float64(q)*r) / p.columnScale(j))
-			f.weights.Data[k] = worth
-			f.delta.Data[k] = distance(float64(w.Data[k]), worth)
-		}
-		worth := float64(float64(bias) * r)
-		f.bias[i] = Bounded{worth, distance(p.Bias[i].Value, worth) + p.Bias[i].Error}
-	}
-	return f
-}
-
-// distance returns an upper bound of |exact − worth| where worth is known up to coefficientError.
-func distance(exact, worth float64) float64 {
-	return float64(math.Abs(exact-worth)*(1+slack)) + float64(math.Abs(worth)*coefficientError)
-}
-
-// gain bounds the slope of an activation.
-func gain(k model.Kind) float64 {
-	if k == model.Sigmoid {
-		return 0.25
-	}
-	return 1
 }

@@ -10,11 +10,21 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// Headrooms: a calibrated range is widened by calibrationHeadroom before it becomes a scale, and a
-// proved range by proofHeadroom, so that what quantisation adds to it is not clipped.
+// How ranges become scales: a calibrated range is widened by calibrationHeadroom, a proved one by
+// proofHeadroom, so that what quantisation adds to it is not clipped. Rounded weights also move a
+// row's sum by a share of its size, which matters where a state is hardly ever active.
 const (
 	calibrationHeadroom = 1.1
 	proofHeadroom       = 1.02
+	oneByteHeadroom     = 0x1p-9
+	twoByteHeadroom     = 0x1p-15
+)
+
+// leastScale is the smallest scale, a normal float32; a row's unit is at most mostUnit steps of its scale,
+// so that a multiplier can stand for the ratio whatever the data saw of the state.
+const (
+	leastScale = 0x1p-126
+	mostUnit   = 0x1p20
 )
 
 // inputSlack is what InputFromReal's own rounding can add to half a step.
@@ -26,44 +36,61 @@ func (p *Program) Ranges() (string, error) {
 	p.InputPlan = make([]simb.Input, len(p.Inputs))
 	for k, j := range p.Inputs {
 		lo, hi := p.Source.InputLo[j], p.Source.InputHi[j]
-		scale, zero, err := inputScale(lo, hi, p.Options.Width)
+		scale, zero, err := inputScale(lo, hi, p.Options)
 		if err != nil {
 			return "", fmt.Errorf("input %d: %w", j, err)
 		}
 		p.InputPlan[k] = simb.Input{Source: int32(j), Scale: scale, Zero: zero, Lo: lo, Hi: hi}
 	}
-	weights := &sparse.Matrix[float64]{Rows: p.Weights.Rows, Cols: p.Weights.Cols, Indptr: p.Weights.Indptr, Indices: p.Weights.Indices, Data: make([]float64, len(p.Weights.Data))}
-	for k, v := range p.Weights.Data {
-		weights.Data[k] = float64(v)
-	}
-	p.floatReach, _ = p.reaches(&affine{weights: weights, bias: p.Bias, inputs: p.inputRegion()}, &p.Wellposed)
-	widest := 0.0
-	for _, v := range p.floatReach {
+	f := &affine{weights: widened(p.Weights), bias: p.Bias, inputs: p.inputRegion()}
+	p.floatReach, _ = p.reaches(f, &p.Wellposed)
+	p.floatSums = make(reach, p.states())
+	widest, unbounded := 0.0, 0
+	for i, v := range p.floatReach {
+		p.floatSums[i] = f.preactivation(i, p.floatReach, f.residual(i, p.floatReach.magnitude))
+		if !v.bounded() {
+			unbounded++
+			continue
+		}
 		widest = max(widest, v.hi-v.lo)
+	}
+	if unbounded > 0 {
+		return fmt.Sprintf("%d states are not proved to stay within float32, widest range of the others %.4g", unbounded, widest), nil
 	}
 	return fmt.Sprintf("widest proved state range %.4g", widest), nil
 }
 
-// inputScale returns the scale and zero point of an input with the box [lo, hi], lo < hi: the finest
-// scale with which no input of the box saturates.
-func inputScale(lo, hi float32, width quant.Width) (float32, int32, error) {
-	scale := up32((float64(hi) - float64(lo)) / float64(width.Max()))
-	if least := up32(max(math.Abs(float64(lo)), math.Abs(float64(hi))) * 0x1p-30); scale < least {
-		scale = least // a finer one has no zero point in int32; float32 resolves no finer anyway
+func widened(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
+	out := &sparse.Matrix[float64]{Rows: m.Rows, Cols: m.Cols, Indptr: m.Indptr, Indices: m.Indices, Data: make([]float64, len(m.Data))}
+	for k, v := range m.Data {
+		out.Data[k] = float64(v)
 	}
+	return out
+}
+
+// inputScale returns the scale and zero point of an input with the box [lo, hi], lo < hi: the finest
+// scale with which no input of the box saturates, but no finer than the row's bias can follow, which
+// holds w·z in 32 bits: below that each bit of the input would cost one of the weight.
+func inputScale(lo, hi float32, o Options) (float32, int32, error) {
+	finest := 0x1p-21
+	if o.Planes == 2 {
+		finest = 0x1p-16
+	}
+	span, size := float64(hi)-float64(lo), max(math.Abs(float64(lo)), math.Abs(float64(hi)))
+	scale := up32(max(span/float64(o.Width.Max()), size*finest))
 	for range 64 {
 		if math.IsInf(float64(scale), 0) {
 			break
 		}
 		zero := -math.Floor(float64(lo)/float64(scale) + 0.5)
-		_, cutLo := quant.InputFromReal(lo, scale, int32(int64(zero)), width)
-		_, cutHi := quant.InputFromReal(hi, scale, int32(int64(zero)), width)
+		_, cutLo := quant.InputFromReal(lo, scale, int32(int64(zero)), o.Width)
+		_, cutHi := quant.InputFromReal(hi, scale, int32(int64(zero)), o.Width)
 		if !cutLo && !cutHi {
 			return scale, int32(int64(zero)), nil
 		}
 		scale = math.Nextafter32(scale, float32(math.Inf(1)))
 	}
-	return 0, 0, fmt.Errorf("no scale resolves the box [%g, %g]: %w", lo, hi, ErrUnfit)
+	return 0, 0, fmt.Errorf("no float32 scale resolves its box [%g, %g]: declare another box: %w", lo, hi, ErrUnfit)
 }
 
 // inputRegion returns 𝒰: all reals that quantise to an input of the plan without saturating.
@@ -82,27 +109,67 @@ func (p *Program) inputRegion() []interval {
 // Scales chooses what one step of each state is worth, its zero point and its limits.
 func (p *Program) Scales() (string, error) {
 	p.Rows = make([]simb.Row, p.states()+p.outputs())
+	for i := range p.Rows {
+		p.Rows[i] = simb.Row{Planes: p.Options.Planes, Table: simb.NoTable}
+	}
 	calibrated := 0
 	for i := range p.States {
-		proved, data := p.floatReach[i], p.dataRange(i)
-		use := interval{min(0, float64(proved.lo*proofHeadroom)), max(0, float64(proved.hi*proofHeadroom))}
-		if data != nil {
-			if data.lo > use.lo || data.hi < use.hi {
-				calibrated++
+		if _, byData := p.wanted(i); byData {
+			calibrated++
+		}
+	}
+	err := p.eachSegment(func(segment *simb.Segment, first, end int) error {
+		passes := 1
+		if segment.Sweeps > 0 {
+			passes = 3 // scales of a loop depend on one another
+		}
+		for range passes {
+			for i := first; i < end; i++ {
+				if err := p.scaleState(i); err != nil {
+					return err
+				}
 			}
-			use = interval{max(use.lo, data.lo), min(use.hi, data.hi)}
 		}
-		row := &p.Rows[i]
-		*row = simb.Row{Planes: p.Options.Planes, Kind: simb.Kind(p.activation(i).Kind), Table: simb.NoTable}
-		p.shapeRow(row, p.activation(i), use)
-		if !(row.Scale > 0) || math.IsInf(float64(row.Scale), 0) {
-			return "", fmt.Errorf("state %d: its range [%g, %g] has no float32 scale: %w", p.States[i], use.lo, use.hi, ErrUnfit)
-		}
+		return nil
+	})
+	return fmt.Sprintf("%d of %d states scaled by data, the others by proof", calibrated, p.states()), err
+}
+
+// scaleState chooses the scale of state i, given those of the states that come before it.
+func (p *Program) scaleState(i int) error {
+	use, _ := p.wanted(i)
+	if !use.bounded() {
+		return fmt.Errorf("state %d: its values are not proved to stay within float32 and no data says what they reach: scale the model's weights, or --calibrate it: %w", p.States[i], ErrUnfit)
 	}
-	for k := range p.outputs() {
-		p.Rows[p.states()+k] = simb.Row{Planes: p.Options.Planes, Table: simb.NoTable}
+	row, a := &p.Rows[i], p.activation(i)
+	*row = simb.Row{Planes: p.Options.Planes, Kind: simb.Kind(a.Kind), Table: simb.NoTable}
+	p.shapeRow(row, a, use, max(p.wantedUnit(i)/mostUnit, leastScale))
+	if !(row.Scale > 0) || math.IsInf(float64(row.Scale), 0) {
+		return fmt.Errorf("state %d: its range [%g, %g] has no float32 scale: scale the model's weights: %w", p.States[i], use.lo, use.hi, ErrUnfit)
 	}
-	return fmt.Sprintf("%d of %d states scaled by data, the others by proof", calibrated, p.states()), nil
+	return nil
+}
+
+// wanted returns the values that the scale of state i has to cover, 0 among them, and whether data
+// narrowed them.
+func (p *Program) wanted(i int) (use interval, byData bool) {
+	proved, sum := p.floatReach[i], p.floatSums[i]
+	share := oneByteHeadroom
+	if p.Options.Planes == 2 {
+		share = twoByteHeadroom
+	}
+	room := float64(sum.magnitude() * share)
+	moved := activate(p.activation(i), interval{sum.lo - room, sum.hi + room})
+	use = interval{
+		min(0, float64(proved.lo*proofHeadroom), moved.lo),
+		max(0, float64(proved.hi*proofHeadroom), moved.hi),
+	}
+	data := p.dataRange(i)
+	if data == nil {
+		return use, false
+	}
+	byData = data.lo > use.lo || data.hi < use.hi
+	return interval{max(use.lo, data.lo), min(use.hi, data.hi)}, byData
 }
 
 // dataRange returns the widened range of a state over the calibration data, or nil when unknown or
@@ -120,35 +187,27 @@ func (p *Program) dataRange(i int) *interval {
 }
 
 // shapeRow fills scale, zero point, limits and saturation flags for a state whose values are to range
-// over `use`, which contains 0.
-func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval) {
+// over `use`, which contains 0, with a scale of at least `least`. The function's own limits are met to
+// within half a step, which costs nothing beyond the rounding of a step.
+func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, least float64) {
 	q := p.Options.Width.Max()
 	half := q / 2 // steps on either side of a centred zero point
 	switch a.Kind {
 	case model.ReLU:
 		row.Hi, row.Saturates = uint16(q), simb.SaturatesHigh
-		row.Scale = stepOf(use.hi, q)
+		row.Scale = stepOf(use.hi, q, least)
 	case model.ClippedReLU:
-		row.Hi, row.Parameter = uint16(q), a.P1
-		if use.hi >= float64(a.P1) {
-			row.Scale = float32(float64(a.P1) / float64(q))
-			return
-		}
-		row.Saturates = simb.SaturatesHigh
-		row.Scale = stepOf(use.hi, q)
-	case model.HardTanh:
 		row.Parameter = a.P1
-		if use.lo > -float64(a.P1) && use.hi < float64(a.P1) {
-			p.shapeTwoSided(row, use)
-			return
-		}
-		row.Scale = float32(float64(a.P1) / float64(half))
-		row.Zero, row.Lo, row.Hi = uint16(half+1), 1, uint16(q)
+		row.Scale = stepOf(min(use.hi, float64(a.P1)), q, least)
+		row.Hi = uint16(min(math.Floor(float64(a.P1)/float64(row.Scale)+0.5), float64(q)))
+		row.Saturates = flagUnlessOwn(row, row.Hi, float64(a.P1), simb.SaturatesHigh)
+	case model.HardTanh:
+		p.shapeHardTanh(row, a.P1, use, least)
 	case model.LeakyReLU:
 		row.Parameter = a.P0
-		p.shapeTwoSided(row, use)
+		p.shapeTwoSided(row, use, least)
 	case model.Identity:
-		p.shapeTwoSided(row, use)
+		p.shapeTwoSided(row, use, least)
 	case model.Tanh:
 		row.Scale, row.Zero, row.Hi = float32(1/float64(half)), uint16(half+1), uint16(q)
 		row.Table = p.table(simb.Tanh, row)
@@ -159,50 +218,34 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval) {
 }
 
 // shapeTwoSided covers a range on both sides of zero; both clamps count as saturations.
-func (p *Program) shapeTwoSided(row *simb.Row, use interval) {
+func (p *Program) shapeTwoSided(row *simb.Row, use interval, least float64) {
 	q := p.Options.Width.Max()
 	row.Hi, row.Saturates = uint16(q), simb.SaturatesLow|simb.SaturatesHigh
-	row.Scale = stepOf(use.hi-use.lo, q-1) // one step to spare for the rounding of the zero point
+	row.Scale = stepOf(use.hi-use.lo, q-1, least) // one step to spare for the rounding of the zero point
 	row.Zero = uint16(min(max(math.Ceil(-use.lo/float64(row.Scale)), 0), float64(q)))
 }
 
-// stepOf returns the smallest bfloat16 step with which `steps` of them cover a range; 1 for none.
-func stepOf(length float64, steps int32) float32 {
-	if !(length > 0) {
-		return 1
-	}
-	return upShort(max(length/float64(steps), 0x1p-100))
+// shapeHardTanh covers what is used of [−c, c] and puts each limit at the function's own where that is
+// in reach of q.
+func (p *Program) shapeHardTanh(row *simb.Row, c float32, use interval, least float64) {
+	limit := float64(c)
+	p.shapeTwoSided(row, interval{max(use.lo, -limit), min(use.hi, limit)}, least)
+	steps := min(math.Floor(limit/float64(row.Scale)+0.5), 1<<15)
+	zero, q := float64(row.Zero), float64(p.Options.Width.Max())
+	row.Lo, row.Hi, row.Parameter = uint16(max(zero-steps, 0)), uint16(min(zero+steps, q)), c
+	row.Saturates = flagUnlessOwn(row, row.Lo, -limit, simb.SaturatesLow) | flagUnlessOwn(row, row.Hi, limit, simb.SaturatesHigh)
 }
 
-// Domains of the stored tables: tanh and sigmoid, the real worth of one unit of t. Beyond the domain the
-// table's last entry stands, whose distance from the function's limit is part of the proved error. The
-// 14-bit steps balance that distance against the error of interpolation (BenchmarkTableError).
-var tableStep = map[quant.Width]map[simb.Kind]float32{
-	quant.Width7:  {simb.Tanh: 0x1p-5, simb.Sigmoid: 0x1p-4},
-	quant.Width14: {simb.Tanh: 5 * 0x1p-15, simb.Sigmoid: 10 * 0x1p-15},
+// flagUnlessOwn returns the flag when the limit q is not within half a step of the function's own.
+func flagUnlessOwn(row *simb.Row, q uint16, own float64, flag uint8) uint8 {
+	worth := float64(float64(row.Scale) * float64(int(q)-int(row.Zero))) // exact
+	if math.Abs(worth-own) <= float64(row.Scale)/2 {
+		return 0
+	}
+	return flag
 }
 
-// table returns the index of the table for a kind, building it at first use.
-func (p *Program) table(kind simb.Kind, row *simb.Row) uint16 {
-	for k := range p.Tables {
-		if p.Tables[k].Kind == kind {
-			return uint16(k)
-		}
-	}
-	width := p.Options.Width
-	table := simb.Table{Kind: kind, Step: tableStep[width][kind], Entries: make([]uint16, width.TableLen())}
-	lo, hi := width.TableDomain()
-	spacing := int64(1)
-	if width == quant.Width14 {
-		spacing, hi = 256, hi+1
-	}
-	activation := model.Activation{Kind: model.Kind(kind)}
-	for k := range table.Entries {
-		t := min(lo+int64(k)*spacing, hi)
-		value := activation.Apply(float64(t) * float64(table.Step))
-		entry := math.Floor(value/float64(row.Scale)+0.5) + float64(row.Zero)
-		table.Entries[k] = uint16(min(max(entry, 0), float64(width.Max())))
-	}
-	p.Tables = append(p.Tables, table)
-	return uint16(len(p.Tables) - 1)
+// stepOf returns the smallest bfloat16 step, at least `least`, with which `steps` of them cover a range.
+func stepOf(length float64, steps int32, least float64) float32 {
+	return upShort(max(length/float64(steps), least))
 }

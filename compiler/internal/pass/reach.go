@@ -1,0 +1,89 @@
+package pass
+
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/simb"
+)
+
+// reaches propagates ranges through the schedule. For a loop it starts from the enclosure that the
+// witness v proves, |x| ≤ t·v, and iterates the interval map from there: the map takes the first box into
+// itself, so every iterate contains the next and each is inductive, and by uniqueness contains the
+// equilibrium. It returns the reach of the states, in float32 values, and the residuals it used,
+// rounded up, for all rows. What is not bounded is infinite.
+func (p *Program) reaches(f *affine, well *WellPosed) (reach, []float32) {
+	states := make(reach, p.states())
+	residuals := make([]float32, p.states()+p.outputs())
+	step := func(i int) interval {
+		residuals[i] = upShort(f.residual(i, states.magnitude))
+		return short(activate(p.activation(i), f.preactivation(i, states, float64(residuals[i]))))
+	}
+	_ = p.eachSegment(func(segment *simb.Segment, first, end int) error {
+		if segment.Sweeps == 0 {
+			for i := first; i < end; i++ {
+				states[i] = step(i)
+			}
+			return nil
+		}
+		p.encloseLoop(f, well, states, first, end)
+		tightenLoop(states, first, end, step)
+		for i := first; i < end; i++ {
+			residuals[i] = upShort(f.residual(i, states.magnitude))
+		}
+		return nil
+	})
+	for i := p.states(); i < len(residuals); i++ {
+		residuals[i] = upShort(f.residual(i, states.magnitude))
+	}
+	return states, residuals
+}
+
+// encloseLoop sets the states of a loop to [−t·v, t·v] with t large enough that
+// |φ(0)| + |what comes from outside| + (|W̃| + |ΔW|) t·v ≤ t·v, where residuals count as they are
+// stored: rounded up to bfloat16. v has at most witnessBits and t at most 24 − witnessBits, so that t·v is
+// a float32 as it stands: rounded ones would not be a box that the map takes into itself.
+func (p *Program) encloseLoop(f *affine, well *WellPosed, states reach, first, end int) {
+	for i := first; i < end; i++ {
+		states[i] = interval{}
+	}
+	t := 0.0
+	for i := first; i < end; i++ {
+		residual := f.residual(i, states.magnitude)
+		outside := f.preactivation(i, states, float64(residual*(1+shortError))).magnitude() + math.Abs(p.activation(i).Apply(0))
+		room := 1 - well.Enclosing[i]
+		if !(room > 0) {
+			t = math.Inf(1)
+			break
+		}
+		t = max(t, (float64(outside*(1+1e-6))+8*shortLeast)/float64(room*well.V[i]))
+	}
+	t = upBits(t, 24-witnessBits)
+	for i := first; i < end; i++ {
+		states[i] = everything
+		if bound := float64(up32(t * well.V[i])); !math.IsInf(bound, 0) {
+			states[i] = interval{-bound, bound}
+		}
+	}
+}
+
+// tightenLoop iterates the interval map until it hardly changes.
+func tightenLoop(states reach, first, end int, step func(int) interval) {
+	const most, still = 500, 1e-3
+	next := make(reach, end-first)
+	for range most {
+		moved := false
+		for i := first; i < end; i++ {
+			v := step(i)
+			v = interval{max(v.lo, states[i].lo), min(v.hi, states[i].hi)}
+			before, after := states[i].hi-states[i].lo, v.hi-v.lo
+			if before-after > float64(still*before) || math.IsInf(before, 0) && !math.IsInf(after, 0) {
+				moved = true
+			}
+			next[i-first] = v
+		}
+		copy(states[first:end], next)
+		if !moved {
+			return
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package pass
+
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/format/sparse"
+)
+
+// realised returns the integers' real worth W̃, b̃ and how far both are from the float model.
+func (p *Program) realised(m *simb.Model) *affine {
+	w := p.Weights
+	f := &affine{
+		weights: &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
+		delta:   &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
+		bias:    make([]Bounded, len(p.Rows)),
+		inputs:  p.inputRegion(),
+	}
+	for i := range p.Rows {
+		r := float64(float64(m.Unit(i)) * p.Rows[i].Multiplier.Ratio())
+		bias := int64(p.Rows[i].Bias)
+		for k := w.Indptr[i]; k < w.Indptr[i+1]; k++ {
+			j := w.Indices[k]
+			q := int64(p.Quantised.Data[k])
+			bias += q * p.columnZero(j)
+			worth := float64(float64(float64(q)*r) / p.columnScale(j))
+			f.weights.Data[k] = worth
+			f.delta.Data[k] = distance(float64(w.Data[k]), worth)
+		}
+		worth := float64(float64(bias) * r)
+		f.bias[i] = Bounded{worth, distance(p.Bias[i].Value, worth) + p.Bias[i].Error}
+	}
+	return f
+}
+
+// distance returns an upper bound of |exact − worth| where worth is known up to coefficientError.
+func distance(exact, worth float64) float64 {
+	return float64(math.Abs(exact-worth)*(1+slack)) + float64(math.Abs(worth)*coefficientError)
+}
+
+// gain bounds the slope of an activation.
+func gain(k model.Kind) float64 {
+	if k == model.Sigmoid {
+		return 0.25
+	}
+	return 1
+}
