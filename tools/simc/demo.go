@@ -22,10 +22,10 @@ const (
 	fullData = "/usr/share/datasets/fashion-mnist" // where Debian's dataset-fashion-mnist installs it
 )
 
-// demoHidden and demoNNZ are the teacher and the size of the demo's model: a fifth of its weights.
+// demoHidden and demoNNZ are the teacher and the size of its sparse model: a tenth of the weights.
 var demoHidden = []int{64, 32, 16}
 
-const demoNNZ = 8000
+const demoNNZ = 5000
 
 type demoFlags struct {
 	full        bool
