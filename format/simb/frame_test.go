@@ -121,6 +121,9 @@ func TestHeaderIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+	if _, err := Open(set(t, build(looped(), nil, nil), fieldFeaturesRequired, featureTables)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("features used but not declared: %v", err)
+	}
 	if _, err := Open(set(t, full, fieldFeaturesOptional, 1<<63)); err != nil {
 		t.Errorf("an unknown optional feature: %v", err)
 	}
@@ -233,6 +236,15 @@ func TestOverlappingPartsAreRefused(t *testing.T) {
 	}
 }
 
+func TestStringWithoutItsEndIsRefused(t *testing.T) {
+	data := build(tiny(), nil, nil)
+	f, _ := parseFrame(data)
+	data[f.contents[fieldCompiler].end] = 1
+	if _, err := parseFrame(data); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSectionsAreRefused(t *testing.T) {
 	find := func(w *sectionWriter, id sectionID) *sectionEntry {
 		for k := range w.sections {
@@ -263,14 +275,15 @@ func TestSectionsAreRefused(t *testing.T) {
 		"no values":                 {func(w *sectionWriter) { w.drop(sectionValues) }, ErrCorrupt, "weights.values"},
 		"no scales":                 {func(w *sectionWriter) { w.drop(sectionStateScale) }, ErrCorrupt, "scale"},
 		"lower planes of no row": {func(w *sectionWriter) {
-			w.sections = nil
-			w.payload = nil
-			m := tiny()
-			w.weights(m)
-			w.add(sectionLow, []byte{1})
-		}, ErrCorrupt, ""},
-		"a claim's section without it": {func(w *sectionWriter) { w.add(sectionKappa, []byte{0, 0, 0, 63}) }, ErrCorrupt, "well_posed.kappa"},
-		"a stored length beyond all":   {func(w *sectionWriter) { find(w, sectionValues).stored = math.MaxUint32 }, ErrCorrupt, "longer than the payload"},
+			w.insert(sectionEntry{id: sectionLow, element: 1, length: 1, stored: 1, crc: crc32.Checksum([]byte{1}, castagnoli)}, []byte{1})
+		}, ErrCorrupt, "left over"},
+		"a varint longer than it must be": {func(w *sectionWriter) { w.replace(sectionGaps, []byte{0x80, 0, 0, 0}) }, ErrCorrupt, "weights.gaps"},
+		"a gap beyond all columns":        {func(w *sectionWriter) { w.replace(sectionGaps, []byte{0xFF, 0xFF, 0xFF, 0xFF, 15, 0, 0}) }, ErrCorrupt, "weights.gaps"},
+		"a row longer than all columns":   {func(w *sectionWriter) { w.replace(sectionLengths, []byte{3, 0}) }, ErrCorrupt, "weights"},
+		"rows of fewer weights":           {func(w *sectionWriter) { w.replace(sectionLengths, []byte{1, 1}) }, ErrCorrupt, "left over"},
+		"a chunk too many":                {func(w *sectionWriter) { w.replacePlanes(sectionStateScale, []byte{2, 0, 2, 0, 2, 128, 2, 63, 2, 0}) }, ErrCorrupt, "left over"},
+		"a claim's section without it":    {func(w *sectionWriter) { w.add(sectionKappa, []byte{0, 0, 0, 63}) }, ErrCorrupt, "well_posed.kappa"},
+		"a stored length beyond all":      {func(w *sectionWriter) { find(w, sectionValues).stored = math.MaxUint32 }, ErrCorrupt, "longer than the payload"},
 	} {
 		if _, err := Open(build(tiny(), c.change, nil)); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
@@ -298,6 +311,31 @@ func (w *sectionWriter) drop(id sectionID) {
 	}
 }
 
+// insert puts a section into its place.
+func (w *sectionWriter) insert(entry sectionEntry, stored []byte) {
+	at, k := 0, 0
+	for k < len(w.sections) && w.sections[k].id < entry.id {
+		at += int(w.sections[k].stored)
+		k++
+	}
+	w.sections = append(w.sections[:k:k], append([]sectionEntry{entry}, w.sections[k:]...)...)
+	w.payload = append(w.payload[:at:at], append(bytes.Clone(stored), w.payload[at:]...)...)
+}
+
+// replace puts other raw bytes in the place of a section's.
+func (w *sectionWriter) replace(id sectionID, raw []byte) {
+	info, _ := describe(id)
+	w.drop(id)
+	w.insert(sectionEntry{id: id, element: uint8(info.element), length: uint32(len(raw)), stored: uint32(len(raw)), crc: crc32.Checksum(raw, castagnoli)}, raw)
+}
+
+// replacePlanes stores a section of one element as the given chunks.
+func (w *sectionWriter) replacePlanes(id sectionID, stored []byte) {
+	info, _ := describe(id)
+	w.drop(id)
+	w.insert(sectionEntry{id: id, codec: storedPlanes, element: uint8(info.element), length: uint32(info.element), stored: uint32(len(stored)), crc: crc32.Checksum([]byte{0, 0, 128, 63}, castagnoli)}, stored)
+}
+
 // TestSmallFilesCannotTakeMuchMemory tries what expands most: runs, counts without sections, claims
 // without sections, self-tests times outputs.
 func TestSmallFilesCannotTakeMuchMemory(t *testing.T) {
@@ -310,14 +348,7 @@ func TestSmallFilesCannotTakeMuchMemory(t *testing.T) {
 				}
 			}
 			w.drop(id)
-			at, k := 0, 0
-			for k < len(w.sections) && w.sections[k].id < id {
-				at += int(w.sections[k].stored)
-				k++
-			}
-			entry := sectionEntry{id: id, codec: storedPlanes, element: element, length: length, stored: uint32(len(stored))}
-			w.sections = append(w.sections[:k:k], append([]sectionEntry{entry}, w.sections[k:]...)...)
-			w.payload = append(w.payload[:at:at], append(stored, w.payload[at:]...)...)
+			w.insert(sectionEntry{id: id, codec: storedPlanes, element: element, length: length, stored: uint32(len(stored))}, stored)
 		}
 	}
 	big := func(change func(*sectionWriter), fields map[int]uint64) []byte {
@@ -351,6 +382,13 @@ func TestSmallFilesCannotTakeMuchMemory(t *testing.T) {
 		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 6<<20 {
 			t.Errorf("%s: a file of %d bytes made Open allocate %d (%v)", name, len(data), allocated, err)
 		}
+	}
+	// What the claims take counts, present or not.
+	if _, err := Open(big(nil, map[int]uint64{fieldStates: 45_000})); errors.Is(err, ErrTooLarge) {
+		t.Errorf("45000 states are within the budget: %v", err)
+	}
+	if _, err := Open(big(nil, map[int]uint64{fieldStates: 45_000, fieldClaims: knownClaims})); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("45000 states with every claim: %v", err)
 	}
 	// The option narrows the budget further.
 	if _, err := Open(big(nil, map[int]uint64{fieldSourceStates: 1 << 20}), WithMaxMemory(1<<19)); !errors.Is(err, ErrTooLarge) {

@@ -222,4 +222,59 @@ func TestBoundsAreExact(t *testing.T) {
 	if err := m.Validate(); err == nil {
 		t.Error("a product beyond 2⁶³ for negative accumulators passes")
 	}
+	// A loop's state with a table starts at its zero point, which may lie above the table's last entry.
+	m = looped()
+	for k := range m.Tables[0].Entries {
+		m.Tables[0].Entries[k] = 0
+	}
+	m.Weights.Data[2] = 1 // state 0 reads state 1
+	m.Rows[0].Bias = math.MaxInt32 - 3*127 - 2*127 - 64
+	if err := m.Validate(); err != nil {
+		t.Errorf("a start of 64: %v", err)
+	}
+	m.Rows[1].Zero = 65
+	if err := m.Validate(); err == nil {
+		t.Error("a start of 65 passes")
+	}
+}
+
+// TestPlanesAreBoundedOneByOne: kernels sum the planes of a row in 32 bits each.
+func TestPlanesAreBoundedOneByOne(t *testing.T) {
+	for _, weight := range []int16{-64 * 128, -64} { // the upper plane alone, the lower one alone
+		for count, fits := range map[int]bool{2048: true, 2049: false} { // 64·16383·2048 < 2³¹ < 64·16383·2049
+			m := tiny()
+			m.Width, m.SourceInputs, m.Inputs = quant.Width14, count, nil
+			m.Weights = sparse.New[int16](2, count+1)
+			var cols []int32
+			var values []int16
+			for j := range int32(count) {
+				m.Inputs = append(m.Inputs, Input{Source: j, Scale: 1})
+				cols, values = append(cols, j), append(values, weight)
+			}
+			m.Weights.AppendRow(0, cols, values)
+			m.Rows[0].Planes = 2
+			if err := m.Validate(); (err == nil) != fits {
+				t.Errorf("%d weights of %d: %v", count, weight, err)
+			}
+		}
+	}
+}
+
+func TestPlanesBeyondTheirRangeAreRefused(t *testing.T) {
+	for _, planes := range [][2]byte{{64, 0}, {0xBF, 0}, {0, 64}, {0, 0xBF}} {
+		m := tiny()
+		m.Rows[0].Planes = 2
+		good := build(m, nil, nil)
+		if _, err := Open(good); err != nil {
+			t.Fatal(err)
+		}
+		bad := build(m, func(w *sectionWriter) {
+			w.replace(sectionValues, []byte{planes[0], 0xFF, 2})
+			w.replace(sectionLow, []byte{planes[1]})
+		}, nil)
+		var corrupt *CorruptError
+		if _, err := Open(bad); !errors.As(err, &corrupt) || corrupt.Section != "weights.low" {
+			t.Errorf("planes %d: %v", planes, err)
+		}
+	}
 }
