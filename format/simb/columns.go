@@ -85,45 +85,50 @@ func (r *sectionReader) states(m *Model) {
 	n := m.States()
 	source, scale, zero := r.column(sectionStateSource, n), r.column(sectionStateScale, n), r.column(sectionStateZero, n)
 	lo, hi, saturates, kind := r.column(sectionStateLo, n), r.column(sectionStateHi, n), r.column(sectionStateSaturates, n), r.column(sectionStateKind, n)
-	tabulated, parametrised, leaky := 0, 0, 0
+	previous := uint32(math.MaxUint32)
 	for i := range n {
-		k := Kind(kind.uint(i))
-		if k.tabulated() {
-			tabulated++
-		}
-		if k.parametrised() {
-			parametrised++
-		}
-		if k == LeakyReLU {
-			leaky++
-		}
-	}
-	table, parameter := r.column(sectionStateTable, tabulated), r.column(sectionStateParameter, parametrised)
-	negativeM, negativeS := r.column(sectionNegativeM, leaky), r.column(sectionNegativeS, leaky)
-	tabulated, parametrised, leaky = 0, 0, 0
-	for i := range n {
-		s := source.uint(i)
-		if s >= uint64(m.SourceStates) {
-			r.fail(corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, s, m.SourceStates))
+		previous += 1 + uint32(source.uint(i)) // modulo 2³²: states may come in any order
+		if uint64(previous) >= uint64(m.SourceStates) {
+			r.fail(corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, previous, m.SourceStates))
 			return
 		}
-		m.SourceState[i] = int32(s)
-		row := &m.Rows[i]
-		*row = Row{
+		m.SourceState[i] = int32(previous)
+		m.Rows[i] = Row{
 			Kind: Kind(kind.uint(i)), Scale: scale.float(i), Zero: uint16(zero.uint(i)),
 			Lo: uint16(lo.uint(i)), Hi: uint16(hi.uint(i)), Saturates: uint8(saturates.uint(i)), Table: NoTable,
 		}
+	}
+	r.kinds(m.Rows[:n])
+}
+
+// kinds reads the columns that only states of some kinds have.
+func (r *sectionReader) kinds(states []Row) {
+	count := func(has func(Kind) bool) int {
+		total := 0
+		for i := range states {
+			if has(states[i].Kind) {
+				total++
+			}
+		}
+		return total
+	}
+	leaky := func(k Kind) bool { return k == LeakyReLU }
+	table, parameter := r.column(sectionStateTable, count(Kind.tabulated)), r.column(sectionStateParameter, count(Kind.parametrised))
+	negativeM, negativeS := r.column(sectionNegativeM, count(leaky)), r.column(sectionNegativeS, count(leaky))
+	tables, parameters, negatives := 0, 0, 0
+	for i := range states {
+		row := &states[i]
 		if row.Kind.tabulated() {
-			row.Table = uint16(table.uint(tabulated))
-			tabulated++
+			row.Table = uint16(table.uint(tables))
+			tables++
 		}
 		if row.Kind.parametrised() {
-			row.Parameter = parameter.float(parametrised)
-			parametrised++
+			row.Parameter = parameter.float(parameters)
+			parameters++
 		}
 		if row.Kind == LeakyReLU {
-			row.Negative = quant.Multiplier{M: int32(negativeM.uint(leaky)), S: uint8(negativeS.uint(leaky))}
-			leaky++
+			row.Negative = quant.Multiplier{M: int32(negativeM.uint(negatives)), S: uint8(negativeS.uint(negatives))}
+			negatives++
 		}
 	}
 }

@@ -154,9 +154,11 @@ func (w *sectionWriter) inputs(m *Model) {
 
 func (w *sectionWriter) states(m *Model) {
 	var source, scale, zero, lo, hi, saturates, kind, table, parameter, negativeM, negativeS column
+	previous := int32(-1)
 	for i := range m.States() {
 		row := &m.Rows[i]
-		source.u32(uint32(m.SourceState[i]))
+		source.u32(uint32(m.SourceState[i] - previous - 1))
+		previous = m.SourceState[i]
 		scale.f32(row.Scale)
 		zero.u16(row.Zero)
 		lo.u16(row.Lo)

@@ -17,7 +17,7 @@ const (
 	sectionInputLo    sectionID = 13 // float32 per input
 	sectionInputHi    sectionID = 14 // float32 per input
 
-	sectionStateSource    sectionID = 20 // uint32 per state: its number in the source
+	sectionStateSource    sectionID = 20 // uint32 per state: source index − previous − 1, modulo 2³²
 	sectionStateScale     sectionID = 21 // float32 per state
 	sectionStateZero      sectionID = 22 // uint16 per state
 	sectionStateLo        sectionID = 23 // uint16 per state
