@@ -410,4 +410,16 @@ func TestLimitsAreOptions(t *testing.T) {
 	if _, err := Open(data, exact...); err != nil {
 		t.Errorf("exactly within the limits: %v", err)
 	}
+
+	// A loop of two states that never rests, with many more that have no weights: few multiply-accumulates,
+	// much work.
+	m := looped()
+	m.Schedule[0].Sweeps = 1 << 20
+	if _, err := Open(build(m, nil, nil), WithMaxOperations(m.MACs())); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+	m.Weights.Data, m.Weights.Indices, m.Weights.Indptr = nil, nil, make([]int32, 6)
+	if _, err := Open(build(m, nil, nil), WithMaxOperations(1<<20)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%d sweeps over states without weights: %v", m.Schedule[0].Sweeps, err)
+	}
 }

@@ -77,7 +77,7 @@ func (f *File) decode(limits Limits) error {
 		return r.err
 	}
 	f.streams = RowStreams{s.decoded[sectionLengths], s.decoded[sectionGaps], s.decoded[sectionValues], s.decoded[sectionLow]}
-	return f.validate(s.huff0)
+	return f.validate(s.huff0, limits.Operations)
 }
 
 // Model returns a copy of the whole meaning of the file, weights included, on the heap.

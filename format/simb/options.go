@@ -8,7 +8,7 @@ type Limits struct {
 	States     int    // of the source model, and so of the plan
 	Outputs    int    // of the model
 	Nonzeros   int    // stored weights
-	Operations uint64 // multiply-accumulates of one inference
+	Operations uint64 // multiply-accumulates of one inference, and computations of a state
 	SelfTests  int    // bundled cases
 	Tables     int    // activation tables
 }
@@ -44,7 +44,8 @@ func WithMaxOutputs(n int) Option { return func(l *Limits) { l.Outputs = n } }
 // WithMaxNonzeros refuses models of more than n weights.
 func WithMaxNonzeros(n int) Option { return func(l *Limits) { l.Nonzeros = n } }
 
-// WithMaxOperations refuses models whose inference may take more than n multiply-accumulates.
+// WithMaxOperations refuses models whose inference may take more than n multiply-accumulates, or may
+// compute states more than n times.
 func WithMaxOperations(n uint64) Option { return func(l *Limits) { l.Operations = n } }
 
 // WithMaxSelfTests refuses files that bundle more than n self-test cases.

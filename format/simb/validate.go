@@ -44,11 +44,14 @@ func (m *Model) Validate() error {
 }
 
 // validate checks the meaning of an opened file, without keeping its weights. huff0 tells whether some
-// chunk of it is compressed.
-func (f *File) validate(huff0 bool) error {
+// chunk of it is compressed; operations limits the work of an inference.
+func (f *File) validate(huff0 bool, operations uint64) error {
 	m := f.meta
 	if err := m.validateShape(); err != nil {
 		return err
+	}
+	if n := m.stateComputations(); n > operations {
+		return tooLarge("computations of a state in one inference", n, operations)
 	}
 	c := newRowChecker(m)
 	rows := newRowReader(m, f.streams)
@@ -65,6 +68,17 @@ func (f *File) validate(huff0 bool) error {
 		return err
 	}
 	return f.validateDeclared(c.nonzeros, c.macs, huff0)
+}
+
+// stateComputations returns how often one inference computes a state at most. A state costs time however
+// few weights it has, so the multiply-accumulates alone do not bound the work of a hostile file. The
+// schedule has been validated: the sum is below 2⁵⁵.
+func (m *Model) stateComputations() uint64 {
+	var n uint64
+	for _, segment := range m.Schedule {
+		n += uint64(segment.States) * uint64(max(segment.Sweeps, 1))
+	}
+	return n
 }
 
 // validateDeclared holds what the header declares against what the file has.
