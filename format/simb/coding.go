@@ -60,7 +60,6 @@ func readVarint(data []byte, at int) (v uint32, next int, ok bool) {
 // planeEncoder stores sections as byte planes.
 type planeEncoder struct {
 	compress bool // try huff0
-	huff0    bool // some chunk was compressed
 	plane    []byte
 }
 
