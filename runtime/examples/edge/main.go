@@ -7,7 +7,10 @@
 // A frame is one byte for each input of the model: 0 is the lower end of the input's declared box, 255
 // the upper end. For a model of FashionMNIST that is the 784 bytes of an image.
 //
-// Another model: `simc compile model.sim -o runtime/examples/edge/model.simb`, then build again.
+// The embedded model is the demo's, with raw streams so that it is walked where it lies. Another one:
+//
+//	simc demo --out simc-demo
+//	simc compile simc-demo/model.sim --codec raw -o runtime/examples/edge/model.simb
 //
 //	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -ldflags "-s -w" ./runtime/examples/edge
 package main
