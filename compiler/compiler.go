@@ -90,24 +90,27 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
 	program := &pass.Program{Source: m, Options: options}
-	for _, step := range []struct {
-		name string
-		run  func() (string, error)
-	}{
+	for _, step := range []step{
 		{"prune", sure(program.Prune)},
 		{"schedule", sure(program.Schedule)},
 		{"well-posed", program.ProveWellPosed},
 		{"ranges", program.Ranges},
-		{"scales", program.Scales},
-		{"quantise", program.Quantise},
-		{"certify", program.Certify},
-		{"self-test", sure(program.Bundle)},
 	} {
-		detail, err := step.run()
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", step.name, err)
+		if err := report.run(step); err != nil {
+			return nil, nil, err
 		}
-		report.add(step.name, detail)
+	}
+	before := len(report.Passes)
+	for round := 0; round == 0 || round < mostRounds && program.Widen(); round++ {
+		report.Passes = report.Passes[:before]
+		for _, step := range []step{{"scales", program.Scales}, {"quantise", program.Quantise}, {"certify", program.Certify}} {
+			if err := report.run(step); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if err := report.run(step{"self-test", sure(program.Bundle)}); err != nil {
+		return nil, nil, err
 	}
 	compiled := program.Model()
 	compiled.Weights = compiled.Weights.Compact()
@@ -122,6 +125,25 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 		return nil, report, err
 	}
 	return data, report, nil
+}
+
+// mostRounds is how often scales are chosen: again where the integers are proved to reach beyond them.
+const mostRounds = 3
+
+// step is one pass with its name.
+type step struct {
+	name string
+	run  func() (string, error)
+}
+
+// run runs a pass and keeps what it says.
+func (r *Report) run(s step) error {
+	detail, err := s.run()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	r.add(s.name, detail)
+	return nil
 }
 
 func sure(run func() string) func() (string, error) {

@@ -107,7 +107,7 @@ func anyOptions(rng *rand.Rand) compiler.Options {
 // their figures again, from the file and against the model, and compare both on samples. A model that
 // is refused must be refused for one of the documented reasons.
 func TestEveryClaimIsProvedAnew(t *testing.T) {
-	const models = 150
+	const models = 100
 	for _, s := range []shape{
 		{}, {calibrated: true}, {loops: true}, {loops: true, calibrated: true},
 		{spread: 6, calibrated: true}, {loops: true, spread: 6, calibrated: true}, {loops: true, spread: 60}, {spread: 60, calibrated: true},

@@ -96,6 +96,28 @@ func (c *certifier) summary() string {
 	return fmt.Sprintf("output error: %s over the box, %s while nothing saturates", worst(c.Certificates.Box), worst(c.Certificates.Calibrated))
 }
 
+// Widen makes the scales of the next round cover what states may reach by the certificates of this one,
+// where only proofs limit them, and reports whether that changes anything: a clamp inside that range
+// costs an error, in loops many times over. It forgets the certificates.
+func (p *Program) Widen() bool {
+	if p.Certificates.Box == nil {
+		return false
+	}
+	changed := false
+	for i := range p.States {
+		if _, byData := p.wanted(i); byData || p.own[i].clamping == 0 {
+			continue
+		}
+		v := &p.floatReach[i]
+		v.lo, v.hi = min(v.lo, float64(p.Certificates.ReachLo[i])), max(v.hi, float64(p.Certificates.ReachHi[i]))
+		changed = true
+	}
+	if changed {
+		p.Certificates = simb.Certificates{}
+	}
+	return changed
+}
+
 // wellPosed renews the witness for the integers' loops: Σ|Ã|v + Σ|ΔA|v ≤ κ v.
 func (c *certifier) wellPosed() error {
 	c.well = WellPosed{Kind: c.Wellposed.Kind, V: c.Wellposed.V}

@@ -45,27 +45,40 @@ func rowRatio(m *sparse.Matrix[float64], v []float64) float64 {
 	return worst
 }
 
+// leastRatio returns min (M v)_i / v_i, nearly.
+func leastRatio(m *sparse.Matrix[float64], v []float64) float64 {
+	least := math.Inf(1)
+	for i, x := range multiply(m, v) {
+		least = min(least, x/v[i])
+	}
+	return least
+}
+
 // perron returns a positive vector v whose ratio max (M v)_i / v_i is near the Perron-Frobenius eigenvalue
 // of the irreducible non-negative matrix M, and that ratio: by power iteration where that converges,
-// else, in long cycles of uneven weights, by a super-solution.
+// else, in long cycles of uneven weights, by the super-solution of the least target that has one. The
+// least ratio of any positive vector lies below the eigenvalue (Collatz and Wielandt).
 func perron(m *sparse.Matrix[float64]) ([]float64, float64) {
-	v, kappa := power(m)
-	if kappa < 1 {
+	const near = 1e-3
+	v, lower, kappa := power(m)
+	if kappa-lower < near || lower >= 1 {
 		return v, kappa
 	}
-	for _, target := range []float64{0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999, 0.9999} {
-		if w, ratio := superSolution(m, target); ratio < 1 {
+	upper := min(kappa, 1)
+	for _, share := range []float64{0.02, 0.1, 0.3, 0.6, 0.9, 0.99, 0.999} {
+		if w, ratio := superSolution(m, lower+float64(share*(upper-lower))); ratio < upper {
 			return w, ratio
 		}
 	}
 	return v, kappa
 }
 
-// power iterates (M + I)/2, which is primitive where M may be periodic.
-func power(m *sparse.Matrix[float64]) ([]float64, float64) {
+// power iterates (M + I)/2, which is primitive where M may be periodic. It returns the best vector with the
+// least and the largest of its ratios.
+func power(m *sparse.Matrix[float64]) (best []float64, lower, kappa float64) {
 	const most, every, still = 5000, 32, 1e-7
 	v := ones(m.Rows)
-	best, kappa := v, math.Inf(1)
+	best, kappa = v, math.Inf(1)
 	for sweep := range most {
 		next := multiply(m, v)
 		largest := 0.0
@@ -83,13 +96,13 @@ func power(m *sparse.Matrix[float64]) ([]float64, float64) {
 		ratio := rowRatio(m, rounded)
 		done := ratio >= kappa-still
 		if ratio < kappa {
-			best, kappa = rounded, ratio
+			best, lower, kappa = rounded, leastRatio(m, rounded), ratio
 		}
 		if done {
 			break
 		}
 	}
-	return best, kappa
+	return best, lower, kappa
 }
 
 // superSolution raises v from 1 to the least vector with M v ≤ target·v, which there is where M's

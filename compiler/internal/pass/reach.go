@@ -87,3 +87,37 @@ func tightenLoop(states reach, first, end int, step func(int) interval) {
 		}
 	}
 }
+
+// coverSweeps widens the ranges of states in loops by what the sweeps pass through on their way from zero to
+// the equilibrium, so that they do not saturate there: the least ranges with zero that the interval
+// map, from where it was enclosed, does not leave by more than a little.
+func (p *Program) coverSweeps(f *affine, states reach) {
+	const most, still = 500, 1e-4
+	_ = p.eachSegment(func(segment *simb.Segment, first, end int) error {
+		if segment.Sweeps == 0 {
+			return nil
+		}
+		equilibria := append(reach(nil), states[first:end]...)
+		for i := first; i < end; i++ {
+			states[i] = interval{}
+		}
+		next := make(reach, end-first)
+		for range most {
+			moved := false
+			for i := first; i < end; i++ {
+				v := activate(p.activation(i), f.preactivation(i, states, f.residual(i, states.magnitude)))
+				v = interval{min(v.lo, states[i].lo), max(v.hi, states[i].hi)}
+				moved = moved || v.hi-v.lo > float64((states[i].hi-states[i].lo)*(1+still))
+				next[i-first] = v
+			}
+			copy(states[first:end], next)
+			if !moved {
+				break
+			}
+		}
+		for i, v := range equilibria {
+			states[first+i] = interval{min(v.lo, states[first+i].lo), max(v.hi, states[first+i].hi)}
+		}
+		return nil
+	})
+}

@@ -44,6 +44,7 @@ func (p *Program) Ranges() (string, error) {
 	}
 	f := &affine{weights: widened(p.Weights), bias: p.Bias, inputs: p.inputRegion()}
 	p.floatReach, _ = p.reaches(f, &p.Wellposed)
+	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
 	for i, v := range p.floatReach {
