@@ -35,3 +35,19 @@ func TestCalibrateRefusesWhatAreNoSamples(t *testing.T) {
 		t.Errorf("a state beyond float32: %v", err)
 	}
 }
+
+// TestStateNeverSeenActiveDoesNotStarveOthers: by proof the second state may reach 10,000, in the data it stays
+// at zero. Covering all of that would leave the third row's other weight with nothing.
+func TestStateNeverSeenActiveDoesNotStarveOthers(t *testing.T) {
+	m := net{n: 3, p: 2, q: 1, a: []float32{0, 0, 0, 0, 0, 0, 1, 1, 0}, b: []float32{1, 0, 0, 10000, 0, 0}, c: []float32{0, 0, 1}}.model()
+	m.StateLo, m.StateHi = []float32{0, 0, 0}, []float32{1, 0, 1}
+	compiled, report := compileAndVerify(t, m, compiler.Options{Bits: 7})
+	row := 2
+	cols, weights := compiled.Weights.Row(row)
+	if len(cols) != 2 || weights[0] < 64 {
+		t.Errorf("columns %v have weights %v: the first is coarse", cols, weights)
+	}
+	if report.ErrorBoundBox[0] < 9000 {
+		t.Errorf("the bound over the box is %g, though clamping can cost nearly 10,000", report.ErrorBoundBox[0])
+	}
+}

@@ -45,20 +45,13 @@ func (p *Program) Blame(k, most int) []Blame {
 		}
 	}
 	var all []Blame
-	sum := 0.0
 	for i := range p.Rows {
-		part := times(p.own[i].total(), reading[i])
-		sum += part
-		if part > 0 {
-			all = append(all, Blame{State: p.sourceRow(i), Share: part, Cause: p.own[i].cause()})
+		if part := times(p.own[i].total(), reading[i]); part > 0 {
+			all = append(all, Blame{State: p.sourceRow(i), Share: part / float64(p.Certificates.Box.Output[k]), Cause: p.own[i].cause()})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Blame) int { return -cmp.Compare(a.Share, b.Share) })
-	all = all[:min(len(all), most)]
-	for i := range all {
-		all[i].Share /= sum
-	}
-	return all
+	return all[:min(len(all), most)]
 }
 
 // spread passes what reaches the output from row i on to the states that it reads, those before `until`.

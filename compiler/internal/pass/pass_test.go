@@ -137,7 +137,7 @@ func equilibrium(m *model.Model, u []float64) (x, y []float64) {
 
 // TestBoundsHold compares integers and reals at random and extreme inputs against both claims.
 func TestBoundsHold(t *testing.T) {
-	const models, samples = 150, 30
+	const models, samples = 60, 30
 	tightest := 0.0
 	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
 		for _, planes := range []uint8{1, 2} {
@@ -159,7 +159,7 @@ func TestBoundsHold(t *testing.T) {
 		}
 	}
 	t.Logf("largest observed error: %.3f of its bound", tightest)
-	if tightest < 0.3 {
+	if tightest < 0.9 {
 		t.Errorf("no error came near its bound: the test sees nothing")
 	}
 }
@@ -225,4 +225,30 @@ func (p *Program) compare(u []float64) (float64, error) {
 		}
 	}
 	return worst, nil
+}
+
+// TestBlameAddsUp: the parts of all rows make up an output's bound, apart from the rounding of what is
+// stored on the way.
+func TestBlameAddsUp(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		m := randomModel(rng, seed%2 == 0, seed%3 == 0)
+		p := compiled(t, m, Options{Width: quant.Width7, Planes: 1})
+		for k := range m.Outputs() {
+			sum, last := 0.0, math.Inf(1)
+			for _, b := range p.Blame(k, 1000) {
+				if b.Share > last {
+					t.Errorf("seed %d: shares ascend", seed)
+				}
+				sum, last = sum+b.Share, b.Share
+			}
+			least, most := 0.9, 1.001
+			if seed%2 == 0 {
+				least, most = 0.8, 1.3 // few sweeps from a start that is near leave less than infinitely many
+			}
+			if p.Certificates.Box.Output[k] > 1e-30 && (sum < least || sum > most) {
+				t.Errorf("seed %d, output %d: the parts make up %.3f of the bound", seed, k, sum)
+			}
+		}
+	}
 }

@@ -44,6 +44,8 @@ type Program struct {
 	floatReach reach // over the region of inputs, of the float model alone: what scales are chosen from
 	floatSums  reach // the same of the arguments of φ
 
+	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
+
 	Rows        []simb.Row
 	Tables      []simb.Table
 	Quantised   *sparse.Matrix[int16]

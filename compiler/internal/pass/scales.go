@@ -3,6 +3,7 @@ package pass
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
@@ -113,6 +114,7 @@ func (p *Program) Scales() (string, error) {
 	for i := range p.Rows {
 		p.Rows[i] = simb.Row{Planes: p.Options.Planes, Table: simb.NoTable}
 	}
+	p.findMedian()
 	calibrated := 0
 	for i := range p.States {
 		if _, byData := p.wanted(i); byData {
@@ -173,8 +175,9 @@ func (p *Program) wanted(i int) (use interval, byData bool) {
 	return interval{max(use.lo, data.lo), min(use.hi, data.hi)}, byData
 }
 
-// dataRange returns the widened range of a state over the calibration data, or nil when unknown or
-// when the state never left zero there.
+// dataRange returns the widened range of a state over the calibration data, or nil when unknown. A state
+// that never left zero there gets the median of those that did: as wide a one as can be proved would
+// make its step so coarse that the weights beside it in a row round to zero.
 func (p *Program) dataRange(i int) *interval {
 	if p.Source.StateLo == nil {
 		return nil
@@ -182,9 +185,30 @@ func (p *Program) dataRange(i int) *interval {
 	s := p.States[i]
 	lo, hi := min(0, float64(p.Source.StateLo[s])), max(0, float64(p.Source.StateHi[s]))
 	if lo == hi {
+		lo, hi = -p.medianMagnitude, p.medianMagnitude
+	}
+	if lo == hi {
 		return nil
 	}
 	return &interval{float64(lo * calibrationHeadroom), float64(hi * calibrationHeadroom)}
+}
+
+// findMedian sets medianMagnitude from the states of the plan that left zero.
+func (p *Program) findMedian() {
+	p.medianMagnitude = 0
+	if p.Source.StateLo == nil {
+		return
+	}
+	var seen []float64
+	for _, s := range p.States {
+		if v := max(math.Abs(float64(p.Source.StateLo[s])), math.Abs(float64(p.Source.StateHi[s]))); v > 0 {
+			seen = append(seen, v)
+		}
+	}
+	slices.Sort(seen)
+	if len(seen) > 0 {
+		p.medianMagnitude = seen[len(seen)/2]
+	}
 }
 
 // shapeRow fills scale, zero point, limits and saturation flags for a state whose values are to range
