@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"os"
+	"strings"
 
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
@@ -46,6 +47,15 @@ func WithMaxNonzeros(n int) Option { return withLimit(simb.WithMaxNonzeros(n)) }
 // the time that a file from elsewhere can cost.
 func WithMaxOperations(n uint64) Option { return withLimit(simb.WithMaxOperations(n)) }
 
+// WithMaxMemory refuses files that would take more than n bytes of heap to open: for boards.
+func WithMaxMemory(n int) Option { return withLimit(simb.WithMaxMemory(n)) }
+
+// WithMaxTables refuses models of more than n activation tables.
+func WithMaxTables(n int) Option { return withLimit(simb.WithMaxTables(n)) }
+
+// WithMaxSelfTests refuses files that bundle more than n self-tests.
+func WithMaxSelfTests(n int) Option { return withLimit(simb.WithMaxSelfTests(n)) }
+
 func withLimit(limit simb.Option) Option {
 	return func(c *config) { c.limits = append(c.limits, limit) }
 }
@@ -67,5 +77,21 @@ func Load(data []byte, options ...Option) (*Model, error) {
 	}
 	s := file.Streams()
 	streams := &kernel.Streams{Lengths: s.Lengths, Gaps: s.Gaps, Values: s.Values, Low: s.Low}
-	return newModel(file.Meta(), streams, file.MACs(), c)
+	m, err := newModel(file.Meta(), streams, file.MACs(), c)
+	if err != nil {
+		return nil, err
+	}
+	m.decompressed = decompressed(file)
+	return m, nil
+}
+
+// decompressed returns how many bytes of the weights' streams do not lie in the file as they are used.
+func decompressed(file *simb.File) int {
+	total := 0
+	for _, section := range file.Sections() {
+		if strings.HasPrefix(section.Name, "weights.") && section.Coding != "raw" {
+			total += section.Length
+		}
+	}
+	return total
 }

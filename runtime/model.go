@@ -21,6 +21,7 @@ type Model struct {
 	outputScale  float32
 	decision     Decision
 	memory       int
+	decompressed int // bytes of streams that WithInPlace had to decompress
 	macs         uint64
 	bounds       ErrorBounds
 	selfTest     []simb.SelfTestCase
@@ -37,7 +38,8 @@ const (
 )
 
 // ErrorBounds are the bounds on |y − y*| that the file claims, y* the output of the real model, one for
-// each output. `simc verify` proves them again.
+// each output. `simc verify` proves them again. An input that was declared constant (a box that is a
+// point) is not read, so it must have that value for the bounds to hold: it is not checked.
 type ErrorBounds struct {
 	Box        []float32 // for every input in the box, clipping included; nil when not proved
 	Calibrated []float32 // for every inference that reports no saturation; nil when not proved
@@ -55,13 +57,18 @@ func (m *Model) States() int { return m.program.States }
 // Width returns the bits of every input and state: 7 or 14.
 func (m *Model) Width() int { return int(m.program.Width) }
 
-// MemorySize returns the working memory of a session in bytes: exactly the sum of WorkspaceSize. It is
-// the file's ram_bytes.
+// MemorySize returns the working memory of a session in bytes: exactly the sum of WorkspaceSize, the
+// file's ram_bytes. The Session that points to it, a few hundred bytes of fixed size, and the
+// parameters of the Model (see PackedBytes) are apart.
 func (m *Model) MemorySize() int { return m.memory }
 
-// PackedBytes returns what the kernel packed when the model was loaded, in bytes: 0 for WithInPlace.
-// Parameters of rows and inputs, some dozens of bytes each, come on top in either case.
+// PackedBytes returns what the weights take in memory beside the file, in bytes: what the kernel packed
+// when the model was loaded; with WithInPlace, what had to be decompressed, 0 for raw streams. Parameters
+// of rows and inputs, some dozens of bytes each, come on top in either case.
 func (m *Model) PackedBytes() int {
+	if m.kernel == kernelInPlace {
+		return m.decompressed
+	}
 	if m.program.Width == quant.Width7 {
 		return m.engine7.Bytes()
 	}
@@ -90,8 +97,9 @@ func (m *Model) InputScale(j int) (scale float32, zero int32) {
 	return m.inputs[k].Scale, m.inputs[k].Zero
 }
 
-// InputBox returns the range that input j was declared to have: values outside are clamped and counted
-// as saturations. For an input that the compiled model does not read it is empty: 0, 0.
+// InputBox returns the range that input j was declared to have. Values further than half a step outside
+// are clamped and counted as saturations; the error bounds hold up to there. For an input that the
+// compiled model does not read, or that was declared constant and folded, it is 0, 0.
 func (m *Model) InputBox(j int) (lo, hi float32) {
 	k, read := slices.BinarySearchFunc(m.inputs, j, func(in simb.Input, j int) int { return int(in.Source) - j })
 	if !read {

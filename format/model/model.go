@@ -261,7 +261,7 @@ func (a Activation) Apply(z float64) float64 {
 		return min(max(z, float64(a.P0)), float64(a.P1))
 	case LeakyReLU:
 		if z < 0 {
-			return z * float64(a.P0)
+			return float64(z * float64(a.P0)) // never fused into what reads it
 		}
 		return z
 	case Tanh:

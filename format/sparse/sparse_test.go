@@ -264,7 +264,7 @@ func TestValidMatricesMultiplyLikeDenseOnes(t *testing.T) {
 			}
 		}
 	})
-	if valid == 0 {
+	if valid == 0 && !testing.Short() { // a short run draws too few to be sure of one
 		t.Error("no matrix was valid")
 	}
 }

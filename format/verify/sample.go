@@ -148,12 +148,12 @@ func (c *checker) contradicts(x, y []float64, got result, saturated bool) error 
 
 // reference is the slack that the float64 solver needs for a value and its bound.
 func (c *checker) reference(exact, bound float64) float64 {
-	slack := referenceRounding * (math.Abs(exact) + bound)
+	slack := float64(referenceRounding * (math.Abs(exact) + bound))
 	if len(c.loops) == 0 {
 		return slack
 	}
 	room := max(1-float64(c.m.Certificates.Kappa), 1e-6)
-	return slack + referenceRest*max(1, math.Abs(exact))/room
+	return slack + float64(referenceRest*max(1, math.Abs(exact)))/room
 }
 
 func (c *checker) exceeds(exact, integers float64, bound float32) error {

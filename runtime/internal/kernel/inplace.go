@@ -12,7 +12,7 @@ func InPlace7(p *Program, s *Streams) Engine[uint8] { return &inPlace[uint8]{p, 
 // InPlace14 returns the in-place engine of a 14-bit model. It keeps references to both arguments.
 func InPlace14(p *Program, s *Streams) Engine[uint16] { return &inPlace[uint16]{p, s} }
 
-// Bytes returns 0: nothing is packed.
+// Bytes returns 0: nothing is packed (what Load had to decompress is not the kernel's).
 func (e *inPlace[T]) Bytes() int { return 0 }
 
 // States computes all states and leaves the cursor at the first output.

@@ -41,7 +41,7 @@ var rules = map[string][]string{
 	"format/verify":        {"format/simb", "format/model", "format/sparse", "format/quant"},
 	"format/onnx":          {protowire},
 
-	"compiler": {"compiler/...", "format/model", "format/quant", "format/simb", "format/sparse", "format/verify", "format/onnx", graph},
+	"compiler": {"compiler/...", "format/model", "format/quant", "format/simb", "format/sparse", graph},
 
 	"runtime":                 {"runtime/internal/...", "format/simb", "format/quant", cpu},
 	"runtime/internal/kernel": {"format/quant", cpu}, // the number rules have one place
