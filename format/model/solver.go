@@ -159,11 +159,12 @@ func (s *Solver) Sweeps() int { return s.sweeps }
 // does not shrink over so many sweeps, rounding is all that is left of it.
 func (s *Solver) settle(component []int, x []float64) error {
 	change, tolerance := 0.0, 0.0
+	floor := s.restlessness(component)
 	older, newer := 0.0, 0.0 // changes of the sweeps that were the last two powers of two
 	for sweep := 1; sweep <= MaxSolveSweeps; sweep++ {
 		var size float64
 		change, size = s.sweep(component, x)
-		tolerance = SolveTolerance * size
+		tolerance = max(SolveTolerance*size, floor)
 		s.sweeps = max(s.sweeps, sweep)
 		if change == 0 {
 			return nil
@@ -187,6 +188,17 @@ func (s *Solver) settle(component []int, x []float64) error {
 		return nil
 	}
 	return s.unsettled(component, MaxSolveSweeps)
+}
+
+// restlessness returns what the loop's activations themselves may be off by from sweep to sweep: Tanh and
+// Sigmoid have an absolute error, so that states near zero never come to rest more finely.
+func (s *Solver) restlessness(component []int) float64 {
+	for _, i := range component {
+		if !s.model.Activations[i].Kind.Homogeneous() {
+			return 0x1p-48
+		}
+	}
+	return 0
 }
 
 // sweep computes each state of the loop once, in place, and returns the largest change and the largest

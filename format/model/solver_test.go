@@ -355,3 +355,29 @@ func BenchmarkSolve(b *testing.B) {
 	}
 	b.ReportMetric(float64(m.NNZ().Total())*float64(b.N)/b.Elapsed().Seconds(), "nonzeros/s")
 }
+
+// TestSmallTanhLoopSettles: near zero TanhOf is accurate absolutely, not relatively, so the loop's last
+// places never rest; that is no reason to refuse it.
+func TestSmallTanhLoopSettles(t *testing.T) {
+	for k := range 400 {
+		weight := float32(-0.39 - float64(k)*1e-3)
+		m := &Model{
+			A: sparse.FromDense(1, 1, []float32{weight}), B: sparse.FromDense(1, 1, []float32{1}),
+			C: sparse.FromDense(1, 1, []float32{1}), D: sparse.New[float32](1, 1),
+			StateBias: []float32{0}, OutputBias: []float32{0}, Activations: []Activation{{Kind: Tanh}},
+			InputLo: []float32{-1}, InputHi: []float32{1}, Decision: DecideNone,
+		}
+		solver, err := NewSolver(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y := make([]float64, 1), make([]float64, 1)
+		u := 1e-6 * float64(1+k)
+		if err := solver.Solve([]float64{u}, x, y); err != nil {
+			t.Fatalf("weight %g, input %g: %v", weight, u, err)
+		}
+		if want := TanhOf(float64(float64(weight)*x[0]) + u); math.Abs(x[0]-want) > 1e-14 {
+			t.Fatalf("weight %g: x = %g, φ(Ax + Bu) = %g", weight, x[0], want)
+		}
+	}
+}
