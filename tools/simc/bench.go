@@ -48,24 +48,21 @@ func runBench(e *env, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	report := benchReport{NNZ: file.NNZ()}
-	for _, variant := range []struct {
-		suffix  string
-		options []simrt.Option
-	}{{"", nil}, {" in place", []simrt.Option{simrt.WithInPlace()}}} {
-		m, err := simrt.Load(data, variant.options...)
+	for _, options := range [][]simrt.Option{nil, {simrt.WithInPlace()}} {
+		m, err := simrt.Load(data, options...)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if report.RAMBytes = m.MemorySize(); variant.options == nil {
+		if report.RAMBytes = m.MemorySize(); options == nil {
 			report.PackedBytes = m.PackedBytes()
 		}
-		report.Kernels = append(report.Kernels, timeModel(m, m.Kernel()+variant.suffix))
+		report.Kernels = append(report.Kernels, timeModel(m, m.Kernel()))
 	}
 	report.LoadNs = timeLoad(data)
 	if e.json {
 		return e.emit(report)
 	}
-	e.say("%-20s %10s %10s %8s %14s", "kernel", "ns p50", "ns p99", "allocs", "nonzeros/s")
+	e.say("%-20s %10s %10s %8s %14s", "kernel", "ns p50", "ns p99", "allocs", "MACs/s")
 	for _, k := range report.Kernels {
 		e.say("%-20s %10.0f %10.0f %8g %14.3g", k.Kernel, k.NsP50, k.NsP99, k.Allocs, float64(file.MACs())/k.NsP50*1e9)
 	}

@@ -55,7 +55,7 @@ func runCompile(e *env, path string, flags compileFlags) error {
 	if flags.output == "" {
 		flags.output = beside(path, ".simb")
 	}
-	if err := writable(flags.output); err != nil {
+	if err := writable(flags.output, path); err != nil {
 		return err
 	}
 	m, source, err := loadFloatModel(path)
@@ -132,6 +132,23 @@ func (f *compileFlags) prepare(e *env, m *model.Model) (*model.Model, error) {
 	if set.Features != m.Inputs() {
 		return nil, usagef("--calibrate %s has %d features, the model %d inputs", f.calibrate, set.Features, m.Inputs())
 	}
-	err = compiler.Calibrate(&changed, set.Train.X, e.progress("calibrate"))
+	err = compiler.Calibrate(&changed, clipped(set.Train.X, changed.InputLo, changed.InputHi), e.progress(stage{"calibrate", "samples"}))
 	return &changed, err
+}
+
+// clipped returns samples as the compiled model sees them: no further out than the input box.
+func clipped(samples, lo, hi []float32) []float32 {
+	p := len(lo)
+	inside := true
+	for k, v := range samples {
+		inside = inside && v >= lo[k%p] && v <= hi[k%p]
+	}
+	if inside {
+		return samples
+	}
+	within := make([]float32, len(samples))
+	for k, v := range samples {
+		within[k] = min(max(v, lo[k%p]), hi[k%p])
+	}
+	return within
 }

@@ -49,7 +49,7 @@ func runConvert(e *env, path, output, box, decision string) error {
 	default:
 		return usagef("--decision %s: choose argmax, argmin or none", decision)
 	}
-	if err := writable(output); err != nil {
+	if err := writable(output, path); err != nil {
 		return err
 	}
 	data, err := readFile(path)

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -75,9 +73,6 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 		return refusedf("--nnz %d: a model needs at least one nonzero number", flags.nnz)
 	}
 	began := time.Now()
-	if err := os.Mkdir(flags.out, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return usagef("%s cannot be made: %v", flags.out, err)
-	}
 	set, err := openData(flags.data)
 	if err != nil {
 		if flags.full {
@@ -85,12 +80,20 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 		}
 		return err
 	}
+	if err := os.MkdirAll(flags.out, 0o755); err != nil {
+		return usagef("the folder %s cannot be made: %w", flags.out, err)
+	}
 	files := []string{filepath.Join(flags.out, "teacher.onnx"), filepath.Join(flags.out, "model.sim"), filepath.Join(flags.out, "model.simb")}
+	for _, file := range files {
+		if err := writable(file, flags.data); err != nil {
+			return err
+		}
+	}
 	stages, err := e.demoStages(ctx, set, flags, files)
 	if err != nil {
 		return err
 	}
-	results, err := e.evaluateAll(files, set)
+	results, err := e.evaluateAll(ctx, files, set)
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 	if err := e.printResults(results, time.Since(began)); err != nil {
 		return err
 	}
-	e.say("teach %.1f s, fit %.1f s, compile %.1f s, all %.1f s; the files are in %s", stages["teach"], stages["fit"], stages["compile"], time.Since(began).Seconds(), flags.out)
+	e.say("teach %.1f s, fit %.1f s, compile %.1f s, verify %.1f s, all %.1f s; the files are in %s", stages["teach"], stages["fit"], stages["compile"], stages["verify"], time.Since(began).Seconds(), flags.out)
 	e.say("next: simc inspect %s; simc verify %s --against %s --samples 1000", files[2], files[2], files[1])
 	return nil
 }
@@ -118,11 +121,11 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 	}
 	lap("teach")
 	fit := fitFlags{teacher: files[0], nnz: flags.nnz, seed: flags.seed}
-	source, options, err := fit.openTeacher(set, trainerOptions(&fit))
+	job, err := fit.openTeacher(set)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.fitTo(ctx, source, options, files[1]); err != nil {
+	if _, err := e.fitTo(ctx, job, files[1]); err != nil {
 		return nil, err
 	}
 	lap("fit")
@@ -140,5 +143,13 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 			e.say("%-11s %s", pass.Name, pass.Detail)
 		}
 	}
+	checked, err := verifyFile(files[2], files[1], 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := checked.failure(files[2]); err != nil {
+		return nil, err
+	}
+	lap("verify")
 	return stages, nil
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -9,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sparse-implicit/sim/trainer/dataset"
+	"github.com/sparse-implicit/sim/trainer/teacher"
 )
 
 // evalReport is what `eval --json` and `demo --json` print.
@@ -17,8 +21,9 @@ type evalReport struct {
 	Seconds float64      `json:"seconds"`
 }
 
-// evalResult is one model's row. Accuracy and agreement (with the first file) are in [0, 1], null
-// without labels; bytes of RAM and operations are null where nothing in the file promises them.
+// evalResult is one model's row. Of a classification, accuracy and agreement with the first file are in
+// [0, 1]; of a regression they are null, and R2, RMSE and R2First take their place. Bytes of RAM and
+// operations are null where nothing in the file promises them.
 type evalResult struct {
 	File      string   `json:"file"`
 	Kind      string   `json:"kind"` // onnx, sim or simb
@@ -31,8 +36,15 @@ type evalResult struct {
 	NsP50     float64  `json:"ns_p50"`
 	NsP99     float64  `json:"ns_p99"`
 	Allocs    float64  `json:"allocs"`
-	// Recalls of the classes, in [0, 1].
-	Recalls []float64 `json:"recalls,omitempty"`
+
+	// Recalls of the classes, in [0, 1], null for a class that the test part has none of.
+	Recalls []*float64 `json:"recalls,omitempty"`
+
+	// R2 is the coefficient of determination, RMSE the root of the mean squared error over all targets,
+	// R2First the determination of the first file's outputs.
+	R2      *float64 `json:"r2,omitempty"`
+	RMSE    *float64 `json:"rmse,omitempty"`
+	R2First *float64 `json:"r2_first,omitempty"`
 }
 
 func newEval(e *env) *cobra.Command {
@@ -41,16 +53,19 @@ func newEval(e *env) *cobra.Command {
 		Use:   "eval FILE... --data DATA",
 		Short: "Compare models on the test part: accuracy, agreement, bytes, operations, latency",
 		Long: `Eval runs every file (.onnx, .sim, .simb) on the test part of the data and prints them side by side.
-Agreement is with the first file. Latencies are of this machine, one sample at a time, one thread.`,
+Agreement is with the first file. Where the labels are reals: R², the root mean square error, and R² to
+the first file's outputs. Latencies are of this machine, one sample at a time, one thread. A network
+answers with its largest output; models as they declare. A network with skip connections is evaluated as
+the implicit model it converts to. -v adds the recall of each class.`,
 		Example: `  simc eval teacher.onnx model.sim model.simb --data builtin:fashion-mini`,
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			began := time.Now()
 			set, err := openData(data)
 			if err != nil {
 				return err
 			}
-			results, err := e.evaluateAll(args, set)
+			results, err := e.evaluateAll(cmd.Context(), args, set)
 			if err != nil {
 				return err
 			}
@@ -58,87 +73,147 @@ Agreement is with the first file. Latencies are of this machine, one sample at a
 		},
 	}
 	command.Flags().StringVar(&data, "data", "", dataHelp)
-	_ = command.MarkFlagRequired("data")
 	return command
 }
 
 // evaluateAll evaluates every file on the test part of a set.
-func (e *env) evaluateAll(paths []string, set *dataset.Set) ([]evalResult, error) {
-	var results []evalResult
-	var first []int
-	for _, path := range paths {
-		candidate, err := openCandidate(path)
+func (e *env) evaluateAll(ctx context.Context, paths []string, set *dataset.Set) ([]evalResult, error) {
+	if set.Test.Samples == 0 {
+		return nil, refusedf("%s has no test part to evaluate on", set.Name)
+	}
+	candidates := make([]candidate, len(paths))
+	for k, path := range paths {
+		c, err := openCandidate(path)
 		if err != nil {
 			return nil, err
 		}
-		if candidate.inputs() != set.Features {
-			return nil, refusedf("%s has %d inputs, the data %d features", path, candidate.inputs(), set.Features)
-		}
-		result := candidate.describe()
-		result.File = path
-		classes, err := classify(candidate, set.Test, e.progress("eval "+result.Kind))
-		if err != nil {
+		if err := suits(c, set); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		if first == nil {
-			first = classes
-		}
-		score(&result, classes, first, set)
-		result.NsP50, result.NsP99, result.Allocs = measure(candidate, set.Test, set.Features)
-		results = append(results, result)
+		candidates[k] = c
+	}
+	grade := e.gradeClasses
+	if set.Regression() {
+		grade = e.gradeOutputs
+	}
+	results := make([]evalResult, len(paths))
+	for k, c := range candidates {
+		results[k] = c.describe()
+		results[k].File = paths[k]
+	}
+	if err := grade(ctx, candidates, results, set); err != nil {
+		return nil, err
+	}
+	for k, c := range candidates {
+		results[k].NsP50, results[k].NsP99, results[k].Allocs = measure(c, set.Test, set.Features)
 	}
 	return results, nil
 }
 
-// classify returns the class of every sample of a part.
-func classify(c candidate, part dataset.Part, progress func(done, total int)) ([]int, error) {
-	p := c.inputs()
-	classes := make([]int, part.Samples)
-	for s := range classes {
-		class, err := c.class(part.X[s*p : (s+1)*p])
-		if err != nil {
-			return nil, refusedf("test sample %d: %w", s, err)
-		}
-		classes[s] = class
-		progress(s+1, part.Samples)
+// suits tells why a model cannot be evaluated on a set.
+func suits(c candidate, set *dataset.Set) error {
+	switch {
+	case c.inputs() != set.Features:
+		return refusedf("it has %d inputs, the data %d features", c.inputs(), set.Features)
+	case set.Regression() && c.outputs() != set.Outputs:
+		return refusedf("it has %d outputs, the data %d targets", c.outputs(), set.Outputs)
+	case c.outputs() < set.Classes:
+		return refusedf("it has %d outputs, the data %d classes", c.outputs(), set.Classes)
 	}
-	return classes, nil
+	return nil
 }
 
-// score fills accuracy, agreement and recalls.
-func score(result *evalResult, classes, first []int, set *dataset.Set) {
-	if len(classes) == 0 {
-		return
+// gradeClasses fills accuracy, agreement and recalls.
+func (e *env) gradeClasses(ctx context.Context, candidates []candidate, results []evalResult, set *dataset.Set) error {
+	var first []int
+	for k, c := range candidates {
+		classes := make([]int, set.Test.Samples)
+		err := e.forSamples(ctx, results[k], set, func(s int, u []float32) (err error) {
+			classes[s], err = c.class(u)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if first == nil {
+			first = classes
+		}
+		agreement, accuracy := share(classes, first), teacher.Accuracy(classes, set.Test.Labels)
+		results[k].Agreement, results[k].Accuracy = &agreement, &accuracy
+		results[k].Recalls = recalls(classes, set)
 	}
-	agree, right := 0, 0
-	for s, class := range classes {
-		if class == first[s] {
-			agree++
+	return nil
+}
+
+// gradeOutputs fills what a regression has instead.
+func (e *env) gradeOutputs(ctx context.Context, candidates []candidate, results []evalResult, set *dataset.Set) error {
+	q, targets := set.Outputs, set.Test.Targets
+	var first []float32
+	for k, c := range candidates {
+		outputs := make([]float32, set.Test.Samples*q)
+		err := e.forSamples(ctx, results[k], set, func(s int, u []float32) error {
+			y, err := c.answer(u)
+			copy(outputs[s*q:], y)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if first == nil {
+			first = outputs
+		}
+		sum := 0.0
+		for j, y := range outputs {
+			miss := float64(y) - float64(targets[j])
+			sum += miss * miss
+		}
+		r2, rmse, r2First := teacher.R2(outputs, targets, q), math.Sqrt(sum/float64(len(outputs))), teacher.R2(outputs, first, q)
+		results[k].R2, results[k].RMSE, results[k].R2First = &r2, &rmse, &r2First
+	}
+	return nil
+}
+
+// forSamples calls do with every sample of the test part, and tells of the progress of one file.
+func (e *env) forSamples(ctx context.Context, file evalResult, set *dataset.Set, do func(s int, u []float32) error) error {
+	progress := e.progress(stage{"eval " + file.File, "samples"})
+	p := set.Features
+	for s := range set.Test.Samples {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := do(s, set.Test.X[s*p:(s+1)*p]); err != nil {
+			return refusedf("%s: test sample %d: %w", file.File, s, err)
+		}
+		progress(s+1, set.Test.Samples)
+	}
+	return nil
+}
+
+// share returns how many of the values are equal, in [0, 1].
+func share(a, b []int) float64 {
+	same := 0
+	for k, v := range a {
+		if v == b[k] {
+			same++
 		}
 	}
-	agreement := float64(agree) / float64(len(classes))
-	result.Agreement = &agreement
-	if set.Test.Labels == nil {
-		return
-	}
-	hits, counts := make([]int, set.Classes), make([]int, set.Classes)
-	for s, class := range classes {
-		label := int(set.Test.Labels[s])
+	return float64(same) / float64(len(a))
+}
+
+// recalls returns the share of each class that was recognised; nil where the test part has none.
+func recalls(classes []int, set *dataset.Set) []*float64 {
+	counts := make([]int, set.Classes)
+	for _, label := range set.Test.Labels {
 		counts[label]++
-		if class == label {
-			right++
-			hits[label]++
+	}
+	values := teacher.Recalls(classes, set.Test.Labels, set.Classes)
+	list := make([]*float64, set.Classes)
+	for k := range list {
+		if counts[k] > 0 {
+			list[k] = &values[k]
 		}
 	}
-	accuracy := float64(right) / float64(len(classes))
-	result.Accuracy = &accuracy
-	for k, count := range counts {
-		recall := 0.0
-		if count > 0 {
-			recall = float64(hits[k]) / float64(count)
-		}
-		result.Recalls = append(result.Recalls, recall)
-	}
+	return list
 }
 
 // printResults prints the table, or the object.
@@ -146,25 +221,42 @@ func (e *env) printResults(results []evalResult, took time.Duration) error {
 	if e.json {
 		return e.emit(evalReport{results, took.Seconds()})
 	}
+	e.clearBar()
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"model", "accuracy", "agreement", "nonzeros", "file bytes", "RAM bytes", "MACs", "ns p50", "ns p99", "allocs"})
-	for _, r := range results {
-		t.AppendRow(table.Row{r.File, percent(r.Accuracy), percent(r.Agreement), r.NNZ, r.FileBytes, orDash(r.RAMBytes), orDash(r.MACs), int(r.NsP50), int(r.NsP99), r.Allocs})
+	head, regression := table.Row{"model", "accuracy", "agreement"}, results[0].R2 != nil
+	if regression {
+		head = table.Row{"model", "R²", "RMSE", "R² to first"}
 	}
-	columns := []table.ColumnConfig{}
-	for k := 2; k <= 10; k++ {
+	t.AppendHeader(append(head, "nonzeros", "file bytes", "RAM bytes", "MACs", "ns p50", "ns p99", "allocs"))
+	for _, r := range results {
+		row := table.Row{r.File, percent(r.Accuracy), percent(r.Agreement)}
+		if regression {
+			row = table.Row{r.File, fmt.Sprintf("%.4f", *r.R2), fmt.Sprintf("%.4g", *r.RMSE), fmt.Sprintf("%.4f", *r.R2First)}
+		}
+		t.AppendRow(append(row, r.NNZ, r.FileBytes, orDash(r.RAMBytes), orDash(r.MACs), int(r.NsP50), int(r.NsP99), r.Allocs))
+	}
+	var columns []table.ColumnConfig
+	for k := 2; k <= 11; k++ {
 		columns = append(columns, table.ColumnConfig{Number: k, Align: text.AlignRight})
 	}
 	t.SetColumnConfigs(columns)
-	_, err := fmt.Fprintln(e.stdout, t.Render())
-	if e.verbose {
-		for _, r := range results {
-			e.say("%s: recall by class %.3f", r.File, r.Recalls)
+	e.say("%s", t.Render())
+	for _, r := range results {
+		if e.verbose && !regression {
+			e.say("%s: recall by class %s", r.File, recallText(r.Recalls))
 		}
 	}
-	return err
+	return nil
+}
+
+func recallText(values []*float64) string {
+	var words []string
+	for _, v := range values {
+		words = append(words, percent(v))
+	}
+	return strings.Join(words, ", ")
 }
 
 func percent(v *float64) string {

@@ -62,7 +62,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &refused):
 		return exitRefused
-	case errors.Is(err, compiler.ErrOptions), errors.Is(err, trainer.ErrOptions), errors.Is(err, simrt.ErrKernel),
+	case errors.Is(err, compiler.ErrOptions), errors.Is(err, trainer.ErrOptions), errors.Is(err, teacher.ErrConfig), errors.Is(err, simrt.ErrKernel),
 		errors.Is(err, dataset.ErrMissing), errors.Is(err, fs.ErrNotExist):
 		return exitUsage
 	}

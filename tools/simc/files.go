@@ -7,11 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
+
+// writing is held while a file is written, so that an interrupt leaves no half of one.
+var writing sync.Mutex
 
 // writeFile writes a file aside, in the same folder, and renames it into place, so that a failure
 // leaves what was there.
 func writeFile(path string, data []byte) (err error) {
+	writing.Lock()
+	defer writing.Unlock()
 	if err := needFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
@@ -54,17 +60,26 @@ func needFolder(path string) error {
 	return nil
 }
 
-// writable checks before the work starts that a file can be made at path.
-func writable(path string) error {
+// writable checks before the work starts that a file can be made at path, and that it is none of the
+// files that are read.
+func writable(path string, sources ...string) error {
 	if err := needFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
 		return usagef("%s is a folder, a file is to be written", path)
 	}
+	for _, source := range sources {
+		if other, otherErr := os.Stat(source); err == nil && otherErr == nil && os.SameFile(info, other) {
+			return usagef("%s is read and would be overwritten; choose another output", path)
+		}
+	}
+	writing.Lock()
+	defer writing.Unlock()
 	probe, err := os.CreateTemp(filepath.Dir(path), ".simc-*")
 	if err != nil {
-		return fmt.Errorf("%s cannot be written: %w", filepath.Dir(path), err)
+		return usagef("no file can be written in the folder %s: %w", filepath.Dir(path), err)
 	}
 	_ = probe.Close()
 	return os.Remove(probe.Name())

@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/npz"
+	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/trainer"
 	"github.com/sparse-implicit/sim/trainer/dataset"
+	"github.com/sparse-implicit/sim/trainer/teacher"
 	"github.com/spf13/cobra"
 )
 
@@ -36,14 +41,15 @@ func newFit(e *env) *cobra.Command {
 sparse implicit model matches its states (state-driven implicit modeling, arXiv 2209.09389); then it
 refits the weights that were kept, on the states that the sparse model itself reaches.
 
---states takes U (p×m), Z and X (n×m) and Y (q×m) from an .npz instead of a teacher.`,
+--states takes U (p×m), Z and X (n×m) and Y (q×m) from an .npz instead of a teacher; with an array rank
+(n whole numbers: the layer of each state) also for a causal structure.`,
 		Example: `  simc fit --teacher teacher.onnx --data builtin:fashion-mini --nnz 5000 -o model.sim
   simc fit --states states.npz --structure free --lambda 0.005 --kappa 0.9 -o model.sim`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runFit(cmd, e, flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.teacher, "teacher", "", "network to fit to (.onnx)")
+	f.StringVar(&flags.teacher, "teacher", "", "network to fit to (.onnx), or a causal model that shall become sparser (.sim)")
 	f.StringVar(&flags.data, "data", "", dataHelp)
 	f.StringVar(&flags.states, "states", "", ".npz of states, instead of a teacher and data")
 	f.IntVar(&flags.nnz, "nnz", 0, "most nonzero numbers of A, B, C, D, b and d together")
@@ -70,43 +76,57 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 		return refusedf("--nnz %d: a model needs at least one nonzero number; give a positive count", flags.nnz)
 	case flags.nnz == 0 && flags.lambda == 0:
 		return usagef("say how sparse: --nnz N or --lambda L")
+	case flags.teacher != "" && flags.data == "":
+		return usagef("--data is missing: the teacher is run on its training part")
+	case flags.states != "" && flags.data != "":
+		return usagef("--states brings its own samples: leave --data out")
 	case flags.epochs != 0:
 		return usagef("--epochs %d: this release fits without fine-tuning; leave it at 0", flags.epochs)
 	}
-	if err := writable(flags.output); err != nil {
+	if err := writable(flags.output, flags.teacher, flags.states, flags.data); err != nil {
 		return err
 	}
-	source, options, err := flags.open()
+	job, err := flags.open()
 	if err != nil {
 		return err
 	}
-	report, err := e.fitTo(cmd.Context(), source, options, flags.output)
+	report, err := e.fitTo(cmd.Context(), job, flags.output)
 	if err != nil {
 		return err
+	}
+	if job.nonzeros > 0 && report.NNZ >= job.nonzeros {
+		e.note("note: the model has %d nonzeros, its teacher %d: ask for fewer, or convert the teacher as it is", report.NNZ, job.nonzeros)
 	}
 	if e.json {
 		return e.emit(fitReport{flags.output, report})
 	}
-	e.say("%s: %d nonzeros, λ = %.4g, largest duality gap %.2g; %.1f s moments, %.1f s rows, %.1f s refits",
+	e.say("%s: %d nonzeros, λ = %.4g, largest duality gap %.2g; %.1f s states, %.1f s rows, %.1f s refits",
 		flags.output, report.NNZ, report.Lambda, report.GapMax, report.SecondsGram, report.SecondsRows, report.SecondsRefine)
 	return nil
 }
 
+// fitJob is what is to be fitted, and how.
+type fitJob struct {
+	source   trainer.Source
+	options  trainer.Options
+	decision model.Decision // of a teacher that declares one; empty: the task's
+	nonzeros int            // of the teacher; 0: unknown
+}
+
 // open opens what is to be fitted and translates the flags.
-func (f *fitFlags) open() (trainer.Source, trainer.Options, error) {
-	o := trainerOptions(f)
-	if f.states != "" {
-		source, err := openStates(f.states, &o)
-		if err == nil && f.box != "" {
-			o.InputLo, o.InputHi, err = loadBox(f.box, source.Shape().Inputs)
+func (f *fitFlags) open() (*fitJob, error) {
+	if f.states == "" {
+		set, err := openData(f.data)
+		if err != nil {
+			return nil, err
 		}
-		return source, o, err
+		return f.openTeacher(set)
 	}
-	set, err := openData(f.data)
-	if err != nil {
-		return nil, o, err
+	job, err := openStates(f.states, trainerOptions(f))
+	if err == nil && f.box != "" {
+		job.options.InputLo, job.options.InputHi, err = loadBox(f.box, job.source.Shape().Inputs)
 	}
-	return f.openTeacher(set, o)
+	return job, err
 }
 
 // trainerOptions translates the flags that need no file.
@@ -118,36 +138,83 @@ func trainerOptions(f *fitFlags) trainer.Options {
 }
 
 // openTeacher opens the teacher for a set of data.
-func (f *fitFlags) openTeacher(set *dataset.Set, o trainer.Options) (trainer.Source, trainer.Options, error) {
-	network, bytes, err := loadNetwork(f.teacher)
+func (f *fitFlags) openTeacher(set *dataset.Set) (*fitJob, error) {
+	data, err := readFile(f.teacher)
 	if err != nil {
-		return nil, o, err
+		return nil, err
 	}
-	if network.Inputs != set.Features {
-		return nil, o, refusedf("%s has %d inputs, %s %d features", f.teacher, network.Inputs, set.Name, set.Features)
-	}
-	source, err := trainer.NewNetworkSource(network, set.Train.X)
+	job, err := teacherJob(f.teacher, data, set)
 	if err != nil {
-		return nil, o, fmt.Errorf("%s: %w", f.teacher, err)
+		return nil, fmt.Errorf("%s: %w", f.teacher, err)
 	}
+	job.options = trainerOptions(f)
+	o := &job.options
 	if o.Task == "" && set.Regression() {
 		o.Task = trainer.Regression
 	}
 	o.InputLo, o.InputHi = set.Lo, set.Hi
 	if f.box != "" {
 		if o.InputLo, o.InputHi, err = loadBox(f.box, set.Features); err != nil {
-			return nil, o, err
+			return nil, err
 		}
 	}
 	o.Provenance = model.Provenance{
-		"teacher.sha256": fmt.Sprintf("%x", sha256.Sum256(bytes)),
-		"data.sha256":    fmt.Sprintf("%x", set.Hash), "data.name": set.Name,
+		"teacher.sha256": fmt.Sprintf("%x", sha256.Sum256(data)),
+		"data.sha256":    fmt.Sprintf("%x", set.Hash), "data.name": filepath.Base(set.Name), // its folder tells of a machine, not of the data
 	}
-	return source, o, nil
+	return job, nil
+}
+
+// teacherJob runs a teacher on the training part: a chain of dense layers as it is; a network with skip
+// connections, and a causal float model that shall become sparser, as an implicit model.
+func teacherJob(path string, data []byte, set *dataset.Set) (*fitJob, error) {
+	if strings.EqualFold(filepath.Ext(path), ".sim") {
+		m, err := model.Read(data)
+		if err != nil {
+			return nil, err
+		}
+		return modelJob(m, m.Decision, set)
+	}
+	graph, err := onnx.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	network, _, err := teacher.ToNetwork(graph)
+	if errors.Is(err, teacher.ErrNotChain) {
+		m, _, err := teacher.Convert(graph, teacher.ConvertOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return modelJob(m, "", set)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := teaches(network.Inputs, set); err != nil {
+		return nil, err
+	}
+	source, err := trainer.NewNetworkSource(network, set.Train.X)
+	return &fitJob{source: source, nonzeros: networkNonzeros(network)}, err
+}
+
+func modelJob(m *model.Model, decision model.Decision, set *dataset.Set) (*fitJob, error) {
+	if err := teaches(m.Inputs(), set); err != nil {
+		return nil, err
+	}
+	source, err := trainer.NewModelSource(m, set.Train.X)
+	return &fitJob{source: source, decision: decision, nonzeros: m.NNZ().Total()}, err
+}
+
+// teaches tells why a teacher of so many inputs does not go with a set.
+func teaches(inputs int, set *dataset.Set) error {
+	if inputs != set.Features {
+		return refusedf("it has %d inputs, %s %d features", inputs, set.Name, set.Features)
+	}
+	return nil
 }
 
 // openStates reads the states of somebody else's network.
-func openStates(path string, o *trainer.Options) (trainer.Source, error) {
+func openStates(path string, o trainer.Options) (*fitJob, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
@@ -161,21 +228,24 @@ func openStates(path string, o *trainer.Options) (trainer.Source, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	o.Provenance = model.Provenance{"states.sha256": fmt.Sprintf("%x", sha256.Sum256(data))}
-	return source, nil
+	return &fitJob{source: source, options: o}, nil
 }
 
 // fitTo fits a model and writes it.
-func (e *env) fitTo(ctx context.Context, source trainer.Source, o trainer.Options, output string) (*trainer.Report, error) {
+func (e *env) fitTo(ctx context.Context, job *fitJob, output string) (*trainer.Report, error) {
 	stages := map[string]func(done, total int){}
-	o.Progress = func(stage string, done, total int) {
-		if stages[stage] == nil {
-			stages[stage] = e.progress("fit: " + stage)
+	job.options.Progress = func(name string, done, total int) {
+		if stages[name] == nil {
+			stages[name] = e.progress(fitStage(name))
 		}
-		stages[stage](done, total)
+		stages[name](done, total)
 	}
-	m, report, err := trainer.Fit(ctx, source, o)
+	m, report, err := trainer.Fit(ctx, job.source, job.options)
 	if err != nil {
 		return nil, err
+	}
+	if job.decision != "" {
+		m.Decision = job.decision
 	}
 	data, err := model.Encode(m)
 	if err != nil {

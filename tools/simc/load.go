@@ -5,10 +5,8 @@ import (
 	"fmt"
 
 	"github.com/sparse-implicit/sim/format/model"
-	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/trainer/dataset"
-	"github.com/sparse-implicit/sim/trainer/teacher"
 )
 
 // dataHelp describes --data wherever it stands.
@@ -27,28 +25,6 @@ func loadFloatModel(path string) (*model.Model, []byte, error) {
 	return m, data, nil
 }
 
-// loadNetwork reads a teacher from ONNX as a chain of dense layers.
-func loadNetwork(path string) (*teacher.Network, []byte, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	network, err := decodeNetwork(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return network, data, nil
-}
-
-func decodeNetwork(data []byte) (*teacher.Network, error) {
-	graph, err := onnx.Decode(data)
-	if err != nil {
-		return nil, err
-	}
-	network, _, err := teacher.ToNetwork(graph)
-	return network, err
-}
-
 // openCompiled returns the whole meaning of a compiled file.
 func openCompiled(data []byte) (*simb.Model, error) {
 	file, err := simb.Open(data)
@@ -61,7 +37,7 @@ func openCompiled(data []byte) (*simb.Model, error) {
 // openData opens what --data names.
 func openData(spec string) (*dataset.Set, error) {
 	if spec == "" {
-		return nil, usagef("--data is missing: name %s", dataHelp)
+		return nil, usagef("--data is missing: give a %s", dataHelp)
 	}
 	return dataset.Open(spec, dataset.Options{})
 }

@@ -25,7 +25,7 @@ func measure(c candidate, part dataset.Part, features int) (p50, p99, allocs flo
 		s := k % part.Samples
 		return part.X[s*features : (s+1)*features]
 	}
-	return timeRuns(func(k int) { _ = c.infer(sample(k)) })
+	return timeRuns(func(k int) { _, _ = c.answer(sample(k)) })
 }
 
 // timeRuns times calls of run one by one.

@@ -46,7 +46,7 @@ func runRun(e *env, path, input, output string, classes bool) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if output != "-" {
-		if err := writable(output); err != nil {
+		if err := writable(output, path, input); err != nil {
 			return err
 		}
 	}

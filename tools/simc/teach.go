@@ -47,7 +47,7 @@ func newTeach(e *env) *cobra.Command {
 }
 
 func runTeach(ctx context.Context, e *env, flags teachFlags) error {
-	if err := writable(flags.output); err != nil {
+	if err := writable(flags.output, flags.data); err != nil {
 		return err
 	}
 	hidden, err := parseWidths(flags.hidden)
@@ -74,7 +74,7 @@ func (e *env) teachTo(ctx context.Context, set *dataset.Set, hidden []int, epoch
 	if epochs < 0 {
 		return nil, usagef("--epochs %d: it cannot be negative", epochs)
 	}
-	began, progress := time.Now(), e.progress("teach")
+	began, progress := time.Now(), e.progress(stage{"teach", "epochs"})
 	network, trained, err := teacher.Train(ctx, set, teacher.Config{
 		Hidden: hidden, Epochs: epochs, Seed: seed,
 		Progress: func(epoch, epochs int, _ float64) { progress(epoch, epochs) },

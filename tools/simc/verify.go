@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sparse-implicit/sim/format/verify"
 	"github.com/spf13/cobra"
@@ -45,37 +46,59 @@ func runVerify(e *env, path, against string, samples int, seed uint64) error {
 	if samples < 0 || samples > 0 && against == "" {
 		return usagef("--samples %d: a number of samples needs --against and cannot be negative", samples)
 	}
-	data, err := readFile(path)
+	report, err := verifyFile(path, against, samples, seed)
 	if err != nil {
 		return err
 	}
-	options := verify.Options{Samples: samples, Seed: seed}
-	if against != "" {
-		if options.Against, options.SourceBytes, err = loadFloatModel(against); err != nil {
-			return err
-		}
-	}
-	report, err := verify.File(data, options)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	if e.json {
-		if err := e.emit(verifyReport{report.OK, report.Checks, report.ErrorObserved}); err != nil {
+		if err := e.emit(report); err != nil {
 			return err
 		}
+		return report.failure(path)
 	}
-	failed := 0
 	for _, check := range report.Checks {
 		mark := "ok  "
 		if !check.OK {
 			mark = "FAIL"
-			failed++
 		}
 		e.say("%s %-22s %s", mark, check.Name, check.Detail)
 	}
-	if !report.OK {
-		return refusedf("%s: %d of %d checks failed", path, failed, len(report.Checks))
+	if err := report.failure(path); err != nil {
+		return err
 	}
 	e.say("%s: all %d checks hold", path, len(report.Checks))
 	return nil
+}
+
+// verifyFile checks a compiled file, against a float model too when one is named.
+func verifyFile(path, against string, samples int, seed uint64) (*verifyReport, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	options := verify.Options{Samples: samples, Seed: seed}
+	if against != "" {
+		if options.Against, options.SourceBytes, err = loadFloatModel(against); err != nil {
+			return nil, err
+		}
+	}
+	report, err := verify.File(data, options)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &verifyReport{report.OK, report.Checks, report.ErrorObserved}, nil
+}
+
+// failure is the error of a report with checks that failed, or nil.
+func (r *verifyReport) failure(path string) error {
+	if r.OK {
+		return nil
+	}
+	var failed []string
+	for _, check := range r.Checks {
+		if !check.OK {
+			failed = append(failed, check.Name)
+		}
+	}
+	return refusedf("%s: %d of %d checks failed: %s", path, len(failed), len(r.Checks), strings.Join(failed, ", "))
 }
