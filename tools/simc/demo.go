@@ -28,7 +28,8 @@ const demoNNZ = 5000
 type demoFlags struct {
 	full        bool
 	data, out   string
-	nnz, epochs int
+	nnz, epochs int // epochs of the teacher
+	tuning      int // epochs of fine-tuning
 	seed        uint64
 }
 
@@ -58,6 +59,7 @@ FashionMNIST (60,000 + 10,000), from --data or Debian's package dataset-fashion-
 	f.StringVar(&flags.out, "out", "simc-demo", "folder for teacher.onnx, model.sim and model.simb; made when missing")
 	f.IntVar(&flags.nnz, "nnz", demoNNZ, "nonzero numbers of the sparse model")
 	f.IntVar(&flags.epochs, "teach-epochs", 0, "epochs of the teacher (0: chosen by the number of samples)")
+	f.IntVar(&flags.tuning, "epochs", 0, "epochs of fine-tuning, as of fit: this release has none, only 0 is taken")
 	f.Uint64Var(&flags.seed, "seed", 0, "seed")
 	return command
 }
@@ -71,6 +73,9 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 	}
 	if flags.nnz < 1 {
 		return refusedf("--nnz %d: a model needs at least one nonzero number", flags.nnz)
+	}
+	if flags.tuning != 0 {
+		return usagef("--epochs %d: this release fits without fine-tuning; leave it at 0 (--teach-epochs is the teacher's)", flags.tuning)
 	}
 	began := time.Now()
 	set, err := openData(flags.data)
