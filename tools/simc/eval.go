@@ -239,7 +239,7 @@ func (e *env) printResults(results []evalResult, took time.Duration) error {
 	}
 	var columns []table.ColumnConfig
 	for k := 2; k <= 11; k++ {
-		columns = append(columns, table.ColumnConfig{Number: k, Align: text.AlignRight})
+		columns = append(columns, table.ColumnConfig{Number: k, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(columns)
 	e.say("%s", t.Render())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,11 +13,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fact is one line of what a file is.
+// fact is one thing that a file is: a line for people, a key of the object. A nil value is what was not
+// proved.
 type fact struct {
-	Name  string `json:"name"`
-	Value any    `json:"value"`
+	name, key string
+	value     any
 }
+
+// shownValues is how many numbers of a list people are shown.
+const shownValues = 8
 
 func newInspect(e *env) *cobra.Command {
 	return &cobra.Command{
@@ -24,7 +29,7 @@ func newInspect(e *env) *cobra.Command {
 		Short: "Tell what is in a .sim, .simb or .onnx file",
 		Long: `Inspect tells dimensions, nonzeros, bytes, schedule and bounds of a compiled model, dimensions, nonzeros,
 activations and origin of a float model, nodes and tensors of a network. A compiled file is verified
-first, as on a device.`,
+first, as on a device. Long lists are cut; --json has them whole.`,
 		Example: `  simc inspect model.simb -v`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -36,7 +41,7 @@ first, as on a device.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return e.printFacts(append([]fact{{"file", args[0]}, {"file bytes", len(data)}}, facts...))
+			return e.printFacts(append([]fact{{"file", "file", args[0]}, {"file bytes", "file_bytes", len(data)}}, facts...))
 		},
 	}
 }
@@ -45,14 +50,40 @@ func (e *env) printFacts(facts []fact) error {
 	if e.json {
 		object := map[string]any{}
 		for _, f := range facts {
-			object[strings.ReplaceAll(f.Name, " ", "_")] = f.Value
+			object[f.key] = f.value
 		}
 		return e.emit(object)
 	}
 	for _, f := range facts {
-		e.say("%-24s %v", f.Name, f.Value)
+		if entries, several := f.value.(map[string]string); several {
+			for _, key := range slices.Sorted(maps.Keys(entries)) {
+				e.say("%-24s %s", key, entries[key])
+			}
+			continue
+		}
+		e.say("%-24s %s", f.name, shown(f.value))
 	}
 	return nil
+}
+
+// shown is a value for people: long lists are cut, their largest told.
+func shown(value any) string {
+	list, isList := value.([]float32)
+	switch {
+	case isList && list == nil:
+		return "not proved"
+	case !isList:
+		return fmt.Sprint(value)
+	}
+	var words []string
+	for _, v := range list[:min(len(list), shownValues)] {
+		words = append(words, fmt.Sprintf("%.4g", v))
+	}
+	text := strings.Join(words, " ")
+	if len(list) > shownValues {
+		text += fmt.Sprintf(" … (%d in all, the largest %.4g)", len(list), slices.Max(list))
+	}
+	return text
 }
 
 func (e *env) factsOf(path string, data []byte) ([]fact, error) {
@@ -94,7 +125,9 @@ func networkFacts(graph *onnx.Graph) []fact {
 	for _, kind := range kinds {
 		nodes = append(nodes, fmt.Sprintf("%s ×%d", kind, counts[kind]))
 	}
-	return []fact{{"kind", "ONNX network"}, {"nodes", strings.Join(nodes, ", ")}, {"parameters", parameters}}
+	return []fact{
+		{"kind", "kind", fileKind("onnx")}, {"nodes", "nodes", strings.Join(nodes, ", ")}, {"parameters", "parameters", parameters},
+	}
 }
 
 func floatFacts(m *model.Model) []fact {
@@ -109,20 +142,32 @@ func floatFacts(m *model.Model) []fact {
 			kinds = append(kinds, fmt.Sprintf("%s ×%d", model.Kind(k), count))
 		}
 	}
-	facts := []fact{
-		{"kind", "float model (.sim)"}, {"inputs", m.Inputs()}, {"states", m.States()}, {"outputs", m.Outputs()},
-		{"nonzeros", by.Total()}, {"nonzeros of A B C D b d", []int{by.A, by.B, by.C, by.D, by.StateBias, by.OutputBias}},
-		{"activations", strings.Join(kinds, ", ")}, {"decision", string(m.Decision)},
+	return []fact{
+		{"kind", "kind", fileKind("sim")}, {"inputs", "inputs", m.Inputs()}, {"states", "states", m.States()}, {"outputs", "outputs", m.Outputs()},
+		{"nonzeros", "nnz", by.Total()}, {"nonzeros by part", "nnz_by", parts(by)},
+		{"activations", "activations", strings.Join(kinds, ", ")}, {"decision", "decision", string(m.Decision)},
+		{"provenance", "provenance", map[string]string(m.Provenance)},
 	}
-	keys := make([]string, 0, len(m.Provenance))
-	for key := range m.Provenance {
-		keys = append(keys, key)
+}
+
+// fileKind is "onnx", "sim" or "simb" in the object, words for people.
+type fileKind string
+
+func (k fileKind) String() string {
+	switch k {
+	case "onnx":
+		return "network (.onnx)"
+	case "sim":
+		return "float model (.sim)"
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		facts = append(facts, fact{key, m.Provenance[key]})
-	}
-	return facts
+	return "compiled model (.simb)"
+}
+
+// parts shows where the nonzeros are.
+type parts model.NNZBy
+
+func (p parts) String() string {
+	return fmt.Sprintf("A %d, B %d, C %d, D %d, b %d, d %d", p.A, p.B, p.C, p.D, p.StateBias, p.OutputBias)
 }
 
 func compiledFacts(file *simb.File, verbose bool) []fact {
@@ -137,31 +182,26 @@ func compiledFacts(file *simb.File, verbose bool) []fact {
 	}
 	c := &m.Certificates
 	facts := []fact{
-		{"kind", "compiled model (.simb)"}, {"inputs", m.SourceInputs}, {"inputs read", len(m.Inputs)}, {"states", m.States()}, {"outputs", m.Outputs()},
-		{"bits", int(m.Width)}, {"nonzeros", m.NNZ()}, {"RAM bytes", m.RAMBytes()}, {"multiply-accumulates", m.MACs()},
-		{"schedule", strings.Join(schedule, ", ")}, {"decision", []string{"none", "argmax", "argmin"}[m.Decision]},
-		{"error bound, box", outputBounds(c.Box)}, {"error bound, unsaturated", outputBounds(c.Calibrated)},
-		{"Lipschitz constants", orNotProved(c.Lipschitz)}, {"self-tests", len(m.SelfTest)}, {"sequence", m.Sequence},
-		{"compiler", m.Compiler}, {"source SHA-256", fmt.Sprintf("%x", m.SourceHash)}, {"digest SHA-256", fmt.Sprintf("%x", file.Digest())}, {"signed", file.Signed()},
+		{"kind", "kind", fileKind("simb")}, {"inputs", "inputs", m.SourceInputs}, {"inputs read", "inputs_read", len(m.Inputs)},
+		{"states", "states", m.States()}, {"outputs", "outputs", m.Outputs()}, {"bits", "bits", int(m.Width)},
+		{"nonzeros", "nnz", m.NNZ()}, {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
+		{"schedule", "schedule", strings.Join(schedule, ", ")}, {"decision", "decision", []string{"none", "argmax", "argmin"}[m.Decision]},
+		{"error bound, box", "error_bound_box", outputBounds(c.Box)}, {"error bound, unsaturated", "error_bound_calibrated", outputBounds(c.Calibrated)},
+		{"Lipschitz constants", "lipschitz", c.Lipschitz}, {"self-tests", "self_tests", len(m.SelfTest)}, {"sequence", "sequence", m.Sequence},
+		{"compiler", "compiler", m.Compiler}, {"source SHA-256", "source_sha256", fmt.Sprintf("%x", m.SourceHash)},
+		{"digest SHA-256", "digest_sha256", fmt.Sprintf("%x", file.Digest())}, {"signed", "signed", file.Signed()},
 	}
 	if verbose {
 		for _, s := range file.Sections() {
-			facts = append(facts, fact{"section " + s.Name, fmt.Sprintf("%d bytes, %d stored (%s)", s.Length, s.Stored, s.Coding)})
+			facts = append(facts, fact{"section " + s.Name, "section." + s.Name, fmt.Sprintf("%d bytes, %d stored (%s)", s.Length, s.Stored, s.Coding)})
 		}
 	}
 	return facts
 }
 
-func outputBounds(e *simb.ErrorCertificate) any {
+func outputBounds(e *simb.ErrorCertificate) []float32 {
 	if e == nil {
-		return "not proved"
+		return nil
 	}
 	return e.Output
-}
-
-func orNotProved(values []float32) any {
-	if values == nil {
-		return "not proved"
-	}
-	return values
 }

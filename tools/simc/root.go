@@ -30,9 +30,6 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	e := &env{stdin: stdin, stdout: out, stderr: stderr}
 	root := newRoot(e)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(out)
-	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	e.clearBar()
 	if err == nil {
@@ -75,10 +72,12 @@ own proofs, and runs it in integers with the same bits on every machine.
 Start with 'simc demo'. Exit codes: 0 done, 1 failed, 2 wrong usage or a missing file, 3 refused input.`,
 		Version:      strings.TrimPrefix(compiler.Version, "simc "),
 		SilenceUsage: true, SilenceErrors: true,
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.ArbitraryArgs,
-		RunE:                       helpOrUnknown,
+		Args: cobra.ArbitraryArgs,
+		RunE: helpOrUnknown,
 	}
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout) // before the completion command, which keeps it
+	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.BoolVar(&e.json, "json", false, "print one JSON object on standard output")
@@ -108,8 +107,12 @@ func helpOrUnknown(cmd *cobra.Command, args []string) error {
 }
 
 func unknownCommand(parent *cobra.Command, name string) error {
-	if near := parent.SuggestionsFor(name); len(near) > 0 {
-		return usagef("unknown command %q; did you mean %s?", name, strings.Join(near, " or "))
+	var names []string
+	for _, command := range parent.Commands() {
+		names = append(names, command.Name())
+	}
+	if near := nearest(name, names); near != "" {
+		return usagef("unknown command %q; did you mean %s?", name, near)
 	}
 	return usagef("unknown command %q; '%s --help' lists them", name, parent.CommandPath())
 }

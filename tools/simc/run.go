@@ -3,11 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/sparse-implicit/sim/format/npz"
@@ -23,20 +26,22 @@ func newRun(e *env) *cobra.Command {
 		Short: "Answer rows of inputs with rows of outputs",
 		Long: `Run reads rows of inputs (CSV without or with a header, or NPY) and writes a row of outputs for each: CSV
 without a header, or NPY when --out ends in .npy. It is the device's own runtime: the same integers, the
-same bits.`,
+same bits. With --json, one object: the number of rows, and the answers unless --out takes them.`,
 		Example: `  simc run model.simb --in frames.csv --out answers.csv
   head -1 frames.csv | simc run model.simb --classes`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return runRun(e, args[0], input, output, classes) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRun(cmd.Context(), e, args[0], input, output, classes)
+		},
 	}
 	f := command.Flags()
-	f.StringVar(&input, "in", "-", "rows of inputs, CSV or NPY; - is standard input (CSV)")
+	f.StringVar(&input, "in", "-", "rows of inputs, CSV or NPY; - is standard input")
 	f.StringVar(&output, "out", "-", "where to write; - is standard output")
 	f.BoolVar(&classes, "classes", false, "write the decided class instead of the outputs")
 	return command
 }
 
-func runRun(e *env, path, input, output string, classes bool) error {
+func runRun(ctx context.Context, e *env, path, input, output string, classes bool) error {
 	data, err := readFile(path)
 	if err != nil {
 		return err
@@ -60,16 +65,51 @@ func runRun(e *env, path, input, output string, classes bool) error {
 		width = 1
 	}
 	sink := newRowSink(e.stdout, output, width)
-	if err := answerRows(m.NewSession(), rows, sink, m.Outputs(), classes); err != nil {
+	sink.hold = e.json && output == "-"
+	if err := answerRows(ctx, m.NewSession(), rows, sink, m.Outputs(), classes); err != nil {
 		return err
+	}
+	if e.json {
+		return e.emitAnswers(sink, classes)
 	}
 	return sink.close()
 }
 
+// runReport is what `run --json` prints. One of the last three is there.
+type runReport struct {
+	Rows    int         `json:"rows"`
+	File    string      `json:"file,omitempty"`
+	Outputs [][]float32 `json:"outputs,omitempty"`
+	Classes []int       `json:"classes,omitempty"`
+}
+
+func (e *env) emitAnswers(sink *rowSink, classes bool) error {
+	report := runReport{Rows: sink.rows}
+	switch {
+	case !sink.hold:
+		report.File = sink.path
+		if err := sink.close(); err != nil {
+			return err
+		}
+	case classes:
+		for _, class := range sink.values {
+			report.Classes = append(report.Classes, int(class))
+		}
+	default:
+		for row := range slices.Chunk(sink.values, sink.width) {
+			report.Outputs = append(report.Outputs, row)
+		}
+	}
+	return e.emit(report)
+}
+
 // answerRows runs every row through the session.
-func answerRows(session *simrt.Session, rows rowSource, sink *rowSink, outputs int, classes bool) error {
+func answerRows(ctx context.Context, session *simrt.Session, rows rowSource, sink *rowSink, outputs int, classes bool) error {
 	answer := make([]float32, outputs)
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		row, err := rows.next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -98,32 +138,37 @@ type rowSource interface {
 	count() int
 }
 
-// openRows opens CSV or NPY rows of the given width.
+// openRows opens CSV or NPY rows of the given width, told apart by their first bytes.
 func (e *env) openRows(path string, width int) (rowSource, func(), error) {
-	if path == "-" {
-		return newCSVRows("standard input", e.stdin, width), func() {}, nil
-	}
-	head := make([]byte, 6)
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, usageError{err}
-	}
-	n, _ := io.ReadFull(file, head)
-	if n < len(head) || !bytes.Equal(head, []byte("\x93NUMPY")) {
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return nil, nil, err
+	name, stream, done := "standard input", e.stdin, func() {}
+	if path != "-" {
+		file, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, usagef("%s: no such file", path)
 		}
-		return newCSVRows(path, file, width), func() { _ = file.Close() }, nil
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		name, stream, done = path, file, func() { _ = file.Close() }
+	} else if isTerminal(e.stdin) {
+		e.note("reading rows of %d numbers from the terminal; end with Ctrl-D", width)
 	}
-	_ = file.Close()
-	rows, err := readNPYRows(path, width)
+	buffered := bufio.NewReaderSize(stream, 1<<16)
+	head, _ := buffered.Peek(len(npyMagic)) // an error comes back from reading
+	if string(head) != npyMagic {
+		return newCSVRows(name, buffered, width), done, nil
+	}
+	rows, err := readNPYRows(name, buffered, width)
+	done()
 	return rows, func() {}, err
 }
 
-func readNPYRows(path string, width int) (rowSource, error) {
-	data, err := readFile(path)
+const npyMagic = "\x93NUMPY"
+
+func readNPYRows(path string, stream io.Reader, width int) (rowSource, error) {
+	data, err := io.ReadAll(stream)
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s: %w", path, err)
 	}
 	array, err := npz.ReadNPY(data, npz.Limits{})
 	if err != nil {
@@ -171,7 +216,7 @@ type csvRows struct {
 }
 
 func newCSVRows(name string, r io.Reader, width int) *csvRows {
-	reader := csv.NewReader(bufio.NewReaderSize(r, 1<<16))
+	reader := csv.NewReader(r)
 	reader.ReuseRecord = true
 	reader.TrimLeadingSpace = true
 	reader.FieldsPerRecord = -1
@@ -224,6 +269,7 @@ func (r *csvRows) parse(record []string, line int) (header bool, err error) {
 
 // rowSink collects rows of answers and writes them as CSV or NPY; a file is written whole at the end.
 type rowSink struct {
+	hold   bool // keep the values, write nothing
 	stdout *bufio.Writer
 	path   string
 	width  int
@@ -240,7 +286,7 @@ func (s *rowSink) npy() bool { return len(s.path) > 4 && s.path[len(s.path)-4:] 
 
 func (s *rowSink) add(row []float32) {
 	s.rows++
-	if s.npy() {
+	if s.hold || s.npy() {
 		s.values = append(s.values, row...)
 		return
 	}

@@ -12,20 +12,24 @@ var flagNames = regexp.MustCompile(`(?m)^ *(?:-\w, )?--([\w-]+)`)
 // flagError is a usage error about a command's flags, with the flag that may have been meant.
 func flagError(cmd *cobra.Command, err error) error {
 	if mistyped, unknown := strings.CutPrefix(err.Error(), "unknown flag: --"); unknown {
-		if near := nearestFlag(cmd, mistyped); near != "" {
+		var names []string
+		for _, found := range flagNames.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+			names = append(names, found[1])
+		}
+		if near := nearest(mistyped, names); near != "" {
 			return usagef("%w; did you mean --%s?", err, near)
 		}
 	}
 	return usagef("%w; '%s --help' tells the flags", err, cmd.CommandPath())
 }
 
-// nearestFlag returns the flag of a command whose name differs least from a mistyped one, by at most two
-// letters; empty when there is none.
-func nearestFlag(cmd *cobra.Command, mistyped string) string {
-	best, least := "", 3
-	for _, found := range flagNames.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
-		if d := editDistance(found[1], mistyped); d < least {
-			best, least = found[1], d
+// nearest returns the name that differs least from a mistyped one, by at most two letters and half of
+// them; empty when there is none.
+func nearest(mistyped string, names []string) string {
+	best, least := "", min(2, len(mistyped)/2)+1
+	for _, name := range names {
+		if d := editDistance(name, mistyped); d < least {
+			best, least = name, d
 		}
 	}
 	return best
