@@ -70,7 +70,7 @@ func (c *checker) observed(source *model.Model, o Options) (Check, []float64) {
 	s := &sampler{c, source, rand.New(rand.NewPCG(o.Seed, 0x53494D)), l.input, make([]float32, source.Inputs())}
 	u, x, y := make([]float64, source.Inputs()), make([]float64, source.States()), make([]float64, source.Outputs())
 	worst := make([]float64, c.m.Outputs())
-	quiet := 0
+	quiet, quietest := 0, 0.0 // samples without saturation, and the largest difference of an output among them
 	for k := range o.Samples {
 		s.draw(k)
 		for j, v := range s.u {
@@ -87,13 +87,17 @@ func (c *checker) observed(source *model.Model, o Options) (Check, []float64) {
 			quiet++
 		}
 		for i, v := range y {
-			worst[i] = max(worst[i], math.Abs(v-c.outputWorth(got.outputs[i])))
+			difference := math.Abs(v - c.outputWorth(got.outputs[i]))
+			worst[i] = max(worst[i], difference)
+			if !saturated {
+				quietest = max(quietest, difference)
+			}
 		}
 		if detail := c.contradicts(x, y, got, saturated); detail != nil {
 			return failed(name, "sample %d of seed %d: %s", k, o.Seed, detail.Error()), worst
 		}
 	}
-	return passed(name, "%d samples, %d without saturation, largest difference %.4g", o.Samples, quiet, maximum(worst)), worst
+	return passed(name, "%d samples, largest difference %.4g; %d of them without saturation, largest %.4g", o.Samples, maximum(worst), quiet, quietest), worst
 }
 
 func maximum(values []float64) float64 {
