@@ -165,10 +165,10 @@ func (c *floatCandidate) class(u []float32) (int, error) {
 	if err := c.solve(u); err != nil {
 		return 0, err
 	}
-	if c.model.Decision == model.DecideArgmin {
-		return argmin(c.y), nil
+	if class := c.model.Decide(c.y); class >= 0 {
+		return class, nil
 	}
-	return argmax(c.y), nil
+	return argmax(c.y), nil // no rule of its own
 }
 
 // compiledCandidate is a compiled model, run as on a device.
@@ -217,17 +217,6 @@ func argmax[F float32 | float64](values []F) int {
 	best := 0
 	for k, v := range values {
 		if v > values[best] {
-			best = k
-		}
-	}
-	return best
-}
-
-// argmin returns the lowest index of a smallest value.
-func argmin[F float32 | float64](values []F) int {
-	best := 0
-	for k, v := range values {
-		if v < values[best] {
 			best = k
 		}
 	}
