@@ -31,10 +31,11 @@ var ErrProblem = errors.New("ill-posed row problem")
 
 // Problem is one row:
 //
-//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j |w_j| + ½ Ridge Σ_j RidgeWeights_j w_j²
+//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j ρ_j(w_j) + ½ Ridge Σ_j RidgeWeights_j w_j²
 //	s.t.           Σ_{j < BallSize} |w_j| ≤ Kappa
 //
-// over the m samples of a Gram, f the features and t the target.
+// over the m samples of a Gram, f the features and t the target. ρ_j(w) = |w| up to |w| = Knee_j and
+// (w² + Knee_j²) / (2 Knee_j) beyond it; without Knee it is |w| everywhere.
 type Problem struct {
 	Target int     // index of the target, in [0, g.Targets())
 	Omega  float64 // weight of the row's error, > 0
@@ -42,6 +43,11 @@ type Problem struct {
 	// Penalty has one entry per feature, each ≥ 0. +Inf forbids the feature. 0 leaves it
 	// unpenalised.
 	Penalty []float64
+
+	// Knee has one entry per feature, each > 0; +Inf leaves a feature's ρ at |w|. With the same q =
+	// Penalty_j / Knee_j for a feature, Penalty_j ρ_j is the perspective relaxation of the cardinality,
+	// min over 0 ≤ t ≤ 1 of (q/2) (w²/t + Knee_j² t). nil: no knees.
+	Knee []float64
 
 	// Candidates are the features that may be used, strictly ascending; nil allows all.
 	Candidates []int32
@@ -163,6 +169,14 @@ func (p *Problem) check(g *Gram) error {
 	for j, v := range p.Penalty {
 		if !(v >= 0) {
 			return fmt.Errorf("%w: penalty[%d] is %v; it must not be negative", ErrProblem, j, v)
+		}
+	}
+	if p.Knee != nil && len(p.Knee) != g.features {
+		return fmt.Errorf("%w: %d knees for %d features", ErrProblem, len(p.Knee), g.features)
+	}
+	for j, v := range p.Knee {
+		if !(v > 0) {
+			return fmt.Errorf("%w: knee[%d] is %v; it must be positive", ErrProblem, j, v)
 		}
 	}
 	if p.RidgeWeights != nil && len(p.RidgeWeights) != g.features {
