@@ -62,6 +62,11 @@ type Problem struct {
 
 	// RidgeWeights has one entry per feature, each finite and ≥ 0; nil means 1 for all.
 	RidgeWeights []float64
+
+	// Match > 0 asks for exact matching to this relative tolerance: the loss is left out and the
+	// penalty alone minimised under the constraint that the root mean square of t − wᵀf − β is at most
+	// Match times that of t − t̄ (of t without an intercept). Neither Knee nor Ridge may be given with it.
+	Match float64
 }
 
 // Solution is what Solve found for one Problem.
@@ -88,7 +93,8 @@ func (s *Solution) Solved() bool { return s.Gap <= Tolerance }
 // another target or another candidate set. The solution is feasible, Σ_{j<BallSize}|w_j| ≤
 // Kappa(1+1e-12).
 //
-// A Problem that does not fit g gives an error that wraps ErrProblem. A solution whose Gap is above
+// A Problem that does not fit g gives an error that wraps ErrProblem, one with Match that cannot be
+// satisfied an error that wraps ErrInfeasible and tells the least residual there is. A solution whose Gap is above
 // Tolerance (moments so ill-conditioned that float64 cannot separate them) is returned without an
 // error: the caller reads Gap. g must not be added to while Solve runs; many Solves may run at once.
 func Solve(g *Gram, p *Problem, warm *Solution) (*Solution, error) {
@@ -170,6 +176,12 @@ func (p *Problem) check(g *Gram) error {
 		if !(v >= 0) {
 			return fmt.Errorf("%w: penalty[%d] is %v; it must not be negative", ErrProblem, j, v)
 		}
+	}
+	if !(p.Match >= 0) {
+		return fmt.Errorf("%w: match is %v; it must not be negative", ErrProblem, p.Match)
+	}
+	if p.Match > 0 && (p.Ridge > 0 || p.Knee != nil) {
+		return fmt.Errorf("%w: exact matching goes with the plain penalty alone, without ridge and knees", ErrProblem)
 	}
 	if p.Knee != nil && len(p.Knee) != g.features {
 		return fmt.Errorf("%w: %d knees for %d features", ErrProblem, len(p.Knee), g.features)

@@ -57,6 +57,9 @@ func solveWith(s *solver, g *Gram, p *Problem, warm *Solution) (*Solution, error
 	if err := p.check(g); err != nil {
 		return nil, err
 	}
+	if p.Match > 0 {
+		return s.match(g, p, warm)
+	}
 	m := g.moments(p.Intercept)
 	if err := s.load(m, g.features, p); err != nil {
 		return nil, err
