@@ -14,6 +14,7 @@ const (
 	matchEnd       = 1e-13 // of the first multiplier: below it float64 has nothing to add
 	matchStall     = 0.5   // a residual that falls less than this is suspected to be all there can be
 	matchInside    = 1e-8  // of the allowed residual, by which the search aims inside
+	matchRounding  = 1e-15 // of T: what rounding leaves unknown of a residual
 	matchSearches  = 60
 	matchUndecided = 1e-3 // relative: residuals whose least value is so close to the allowed one count as infeasible
 )
@@ -191,7 +192,9 @@ func (m *matching) certified(lambda float64) *Solution {
 		slack += float64(m.pen[j]*math.Abs(m.w[i])) - float64(alpha*float64(m.g[j]*m.w[i]))
 	}
 	above, _ := m.conjugates(alpha)
-	gap := slack + above + alpha*(math.Sqrt(float64(residual*m.allowed))-residual)
+	// The residual is a difference of numbers of the size of T: what rounding may hide of it is charged.
+	hidden := residual + matchRounding*m.tt
+	gap := slack + above + alpha*(math.Sqrt(float64(hidden*m.allowed))-residual)
 	sol.Objective, sol.Mu, sol.Gap = norm/lambda, m.mu/lambda, 0
 	if gap > 0 {
 		sol.Gap = gap / norm
