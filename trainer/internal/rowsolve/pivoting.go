@@ -9,7 +9,7 @@ const maxPivots = 20000
 // finish certifies w and, while the gap is not closed, goes on by an active-set method that cannot
 // cycle: columns enter a few at a time (one, when several made no progress), w moves toward the
 // minimiser over the support as far as the first sign allows, the column that stopped it leaves. w is
-// feasible throughout and the objective descends. Columns that depend on the support may enter: their
+// feasible throughout and the objective descends. A column that depends on the support may enter: its
 // pivot is floored, the step along the dependency is then huge and ends where a column leaves.
 func (s *solver) finish() certificate {
 	s.confine()
@@ -22,9 +22,7 @@ func (s *solver) finish() certificate {
 		if len(s.picks) > entering {
 			s.picks = s.picks[:entering]
 		}
-		for _, p := range s.picks {
-			s.enter(p.feature, s.g[p.feature], true)
-		}
+		s.enterPicks()
 		pivots += 1 + s.descend()
 		s.confine()
 		s.gradient()
@@ -41,6 +39,18 @@ func (s *solver) finish() certificate {
 		}
 	}
 	return best
+}
+
+// enterPicks puts s.picks into the support; a column that depends on the support only when no other is
+// left, and then one alone: the factor would not stand several.
+func (s *solver) enterPicks() {
+	entered := false
+	for _, p := range s.picks {
+		entered = s.enter(p.feature, s.g[p.feature], false) || entered
+	}
+	if !entered && len(s.picks) > 0 {
+		s.enter(s.picks[0].feature, s.g[s.picks[0].feature], true)
+	}
 }
 
 // confine takes out of w what rounding put outside the ball.
