@@ -136,5 +136,8 @@ func (f *fitter) figures(m *model.Model, report *Report) model.Provenance {
 	} {
 		figures["fit."+pair[0]] = pair[1]
 	}
+	if f.options.Lambda2 > 0 {
+		figures["fit.lambda2"] = fmt.Sprintf("%.9g", f.options.Lambda2)
+	}
 	return figures
 }

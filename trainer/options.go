@@ -24,12 +24,6 @@ const (
 	Free   Structure = "free"
 )
 
-// Penalty is the function ρ of the row problems.
-type Penalty string
-
-// PenaltyL1 is Σ|w|.
-const PenaltyL1 Penalty = "l1"
-
 // Task says what the outputs are for.
 type Task string
 
@@ -50,7 +44,10 @@ type Options struct {
 	Structure Structure // default Causal
 	Task      Task      // default Classification
 	Penalty   Penalty   // default PenaltyL1
+	Lambda2   float64   // the penalty's second number, see the penalties; 0: its default
 	Kappa     float64   // in (0, 1); default DefaultKappa. Free structure only
+
+	GroupRows, GroupColumns int // of PenaltyGroup; default 16 rows × 128 columns (8 × 32, 4 × 64)
 
 	NoWeights bool // ω = σ = 1, as published
 	NoBias    bool // β = 0
@@ -78,10 +75,12 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	}
 	setDefault(&o.Structure, Causal)
 	setDefault(&o.Task, Classification)
-	setDefault(&o.Penalty, PenaltyL1)
 	setDefault(&o.Kappa, DefaultKappa)
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
+	}
+	if err := o.resolvePenalty(); err != nil {
+		return o, err
 	}
 	switch {
 	case o.NNZ < 0:
@@ -96,8 +95,6 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return fail("causal structure needs the states' ranks, which these states do not carry: add an array rank (one whole number per state: its layer), or choose --structure free")
 	case o.Task != Classification && o.Task != Regression:
 		return fail("task %q: choose classification or regression", o.Task)
-	case o.Penalty != PenaltyL1:
-		return fail("penalty %q is not available: choose l1", o.Penalty)
 	case !(o.Kappa > 0 && o.Kappa < 1):
 		return fail("kappa %g: it must lie between 0 and 1, both excluded", o.Kappa)
 	case !(o.Ridge >= 0 && o.Ridge <= 1):

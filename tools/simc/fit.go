@@ -25,7 +25,8 @@ type fitReport struct {
 
 type fitFlags struct {
 	teacher, states, data, box, output string
-	structure, penalty, task           string
+	structure, task                    string
+	rows                               rowFlags
 	nnz, epochs                        int
 	lambda, kappa                      float64
 	noBias, noWeights, noRefine        bool
@@ -55,7 +56,7 @@ refits the weights that were kept, on the states that the sparse model itself re
 	f.IntVar(&flags.nnz, "nnz", 0, "most nonzero numbers of A, B, C, D, b and d together")
 	f.Float64Var(&flags.lambda, "lambda", 0, "penalty of the row problems, instead of --nnz")
 	f.StringVar(&flags.structure, "structure", "causal", "causal (no cycles) or free (‖A‖∞ ≤ κ)")
-	f.StringVar(&flags.penalty, "penalty", "l1", "penalty of the row problems: l1")
+	flags.rows.add(command)
 	f.Float64Var(&flags.kappa, "kappa", 0, "bound of ‖A‖∞ for a free structure (default 0.99)")
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")
@@ -74,7 +75,7 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 		return usagef("give either --teacher with --data, or --states")
 	case cmd.Flags().Changed("nnz") && flags.nnz < 1:
 		return refusedf("--nnz %d: a model needs at least one nonzero number; give a positive count", flags.nnz)
-	case flags.nnz == 0 && flags.lambda == 0:
+	case flags.nnz == 0 && flags.lambda == 0 && !flags.rows.exact():
 		return usagef("say how sparse: --nnz N or --lambda L")
 	case flags.teacher != "" && flags.data == "":
 		return usagef("--data is missing: the teacher is run on its training part")
@@ -131,10 +132,12 @@ func (f *fitFlags) open() (*fitJob, error) {
 
 // trainerOptions translates the flags that need no file.
 func trainerOptions(f *fitFlags) trainer.Options {
-	return trainer.Options{
-		NNZ: f.nnz, Lambda: f.lambda, Structure: trainer.Structure(f.structure), Penalty: trainer.Penalty(f.penalty),
+	o := trainer.Options{
+		NNZ: f.nnz, Lambda: f.lambda, Structure: trainer.Structure(f.structure),
 		Kappa: f.kappa, NoBias: f.noBias, NoWeights: f.noWeights, NoRefine: f.noRefine, Seed: f.seed, Task: trainer.Task(f.task),
 	}
+	f.rows.set(&o)
+	return o
 }
 
 // openTeacher opens the teacher for a set of data.
