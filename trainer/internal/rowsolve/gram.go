@@ -136,14 +136,19 @@ func (g *Gram) forget() { g.cached = [2]*moments{} }
 func (g *Gram) moments(intercept bool) *moments {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	slot := 0
+	cached := &g.cached[slot(intercept)]
+	if *cached == nil {
+		*cached = g.newMoments(intercept)
+	}
+	return *cached
+}
+
+// slot is where the moments with and without intercept are kept.
+func slot(intercept bool) int {
 	if intercept {
-		slot = 1
+		return 1
 	}
-	if g.cached[slot] == nil {
-		g.cached[slot] = g.newMoments(intercept)
-	}
-	return g.cached[slot]
+	return 0
 }
 
 func (g *Gram) newMoments(intercept bool) *moments {
