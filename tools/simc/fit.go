@@ -116,7 +116,7 @@ type fitJob struct {
 // open opens what is to be fitted and translates the flags.
 func (f *fitFlags) open() (*fitJob, error) {
 	if f.states == "" {
-		set, err := openData(f.data)
+		set, err := openTask(f.data, f.task)
 		if err != nil {
 			return nil, err
 		}
