@@ -15,7 +15,7 @@ func TestRemovalsKeepABudgetOfNumbersInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for budget := 400; budget >= 20; budget -= 19 {
-		supports := plan.keep(f, budget, budget)
+		supports := plan.keep(f, budget)
 		total, read := 0, make([]bool, len(supports))
 		for _, support := range supports {
 			if support != nil {

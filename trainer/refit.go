@@ -14,7 +14,6 @@ const (
 	freeSamples   = 6_000 // samples on which a model with loops is run to its equilibrium
 	spendAttempts = 5     // how often a budget that states' deaths left open is offered again
 	spendSlack    = 500   // … where more than one in so many numbers is left
-	freeSlack     = 50    // removals in a model with loops may lead one in so many numbers below the budget
 )
 
 // refine takes the rows as solved to the final ones: the budget is met by gradual removal, the
@@ -39,7 +38,7 @@ func (f *fitter) refine(wide *draft) (*draft, error) {
 	bestCount := -1
 	target := budget
 	for range spendAttempts {
-		fitted, err := f.refit(plan.keep(f, target, f.slack()))
+		fitted, err := f.refit(plan.keep(f, target))
 		if err != nil {
 			return nil, err
 		}
@@ -56,15 +55,6 @@ func (f *fitter) refine(wide *draft) (*draft, error) {
 		return nil, fmt.Errorf("%d nonzeros: no fit stayed within them; allow more: %w", budget, ErrBudget)
 	}
 	return best, nil
-}
-
-// slack is how far below a target removals may lead. States of a causal model die with few numbers;
-// with the last way into or out of a cycle all of it goes.
-func (f *fitter) slack() int {
-	if f.options.Structure == Free {
-		return f.options.NNZ / freeSlack
-	}
-	return f.options.NNZ
 }
 
 // refit fits every row with a support (nil: the state is gone) by least squares: first on the teacher's

@@ -1,16 +1,21 @@
 package trainer
 
-import (
-	"math"
-)
+import "math"
+
+// freeSlack: removals in a model of free structure lead at most one in so many numbers below the budget.
+const freeSlack = 50
 
 // keep carries out the cheapest removals until at most budget numbers are left, and returns the
 // supports; nil for states that are gone. A state goes, with all it reads and every reading of it, once it
 // reaches no output or no input reaches it (it is constant): without readers, or in a cycle that is on
-// its own. A removal that would lead further below the budget than slack is passed over while others are
-// left, so that the end of a large cycle does not waste what the budget allows.
-func (p *removals) keep(f *fitter, budget, slack int) [][]int32 {
-	s := newSurvivors(f, p)
+// its own. In a free structure a removal that would lead far below the budget is passed over while
+// others are left, so that the end of a large cycle does not waste what the budget allows; the states of
+// a causal one die with few numbers.
+func (p *removals) keep(f *fitter, budget int) [][]int32 {
+	s, slack := newSurvivors(f, p), budget
+	if f.options.Structure == Free {
+		slack = budget / freeSlack
+	}
 	var passed []removalOf
 	for s.total > budget {
 		next, ok := s.cheapest()

@@ -156,7 +156,7 @@ func TestFreeBudgetsAreUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		for budget := 370; budget >= 30; budget -= 37 {
-			supports := plan.keep(f, budget, budget/freeSlack)
+			supports := plan.keep(f, budget)
 			total := 0
 			for _, support := range supports {
 				if support != nil {
