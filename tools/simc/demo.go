@@ -11,6 +11,7 @@ import (
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/trainer/dataset"
+	"github.com/sparse-implicit/sim/trainer/teacher"
 	"github.com/spf13/cobra"
 )
 
@@ -105,7 +106,7 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 	if e.json {
 		return e.emit(demoReport{evalReport{results, time.Since(began).Seconds()}, stages})
 	}
-	if err := e.printResults(results, time.Since(began)); err != nil {
+	if err := e.printResults(results, set, time.Since(began)); err != nil {
 		return err
 	}
 	e.say("teach %.1f s, fit %.1f s, compile %.1f s, verify %.1f s, all %.1f s; the files are in %s", stages["teach"], stages["fit"], stages["compile"], stages["verify"], time.Since(began).Seconds(), flags.out)
@@ -121,7 +122,7 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 		stages[stage] = time.Since(clock).Seconds()
 		clock = time.Now()
 	}
-	if _, err := e.teachTo(ctx, set, demoHidden, flags.epochs, flags.seed, files[0]); err != nil {
+	if _, err := e.teachTo(ctx, set, teacher.Config{Hidden: demoHidden, Epochs: flags.epochs, Seed: flags.seed}, files[0]); err != nil {
 		return nil, err
 	}
 	lap("teach")

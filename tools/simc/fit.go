@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/sparse-implicit/sim/format/model"
-	"github.com/sparse-implicit/sim/format/npz"
 	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/trainer"
 	"github.com/sparse-implicit/sim/trainer/dataset"
@@ -42,7 +41,10 @@ sparse implicit model matches its states (state-driven implicit modeling, arXiv 
 refits the weights that were kept, on the states that the sparse model itself reaches.
 
 --states takes U (p×m), Z and X (n×m) and Y (q×m) from an .npz instead of a teacher; with an array rank
-(n whole numbers: the layer of each state) also for a causal structure.`,
+(n whole numbers: the layer of each state) also for a causal structure. States are relu's unless an array
+activation (n of: 0 identity, 1 relu, 2 clipped relu, 3 leaky relu, 4 hard tanh, 5 tanh, 6 sigmoid) says
+otherwise, with activation_param (n×2: limits, or slope) where these need it. Optional: labels (m classes)
+or targets (q×m), what the outputs ought to be.`,
 		Example: `  simc fit --teacher teacher.onnx --data builtin:fashion-mini --nnz 5000 -o model.sim
   simc fit --states states.npz --structure free --lambda 0.005 --kappa 0.9 -o model.sim`,
 		Args: cobra.NoArgs,
@@ -116,7 +118,7 @@ type fitJob struct {
 // open opens what is to be fitted and translates the flags.
 func (f *fitFlags) open() (*fitJob, error) {
 	if f.states == "" {
-		set, err := openData(f.data)
+		set, err := openTask(f.data, f.task)
 		if err != nil {
 			return nil, err
 		}
@@ -211,24 +213,6 @@ func teaches(inputs int, set *dataset.Set) error {
 		return refusedf("it has %d inputs, %s %d features", inputs, set.Name, set.Features)
 	}
 	return nil
-}
-
-// openStates reads the states of somebody else's network.
-func openStates(path string, o trainer.Options) (*fitJob, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	archive, err := npz.Read(data, npz.Limits{})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	source, err := trainer.ReadStates(archive, model.Activation{Kind: model.ReLU})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	o.Provenance = model.Provenance{"states.sha256": fmt.Sprintf("%x", sha256.Sum256(data))}
-	return &fitJob{source: source, options: o}, nil
 }
 
 // fitTo fits a model and writes it.

@@ -2,6 +2,7 @@ package teacher
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -22,6 +23,7 @@ type trainer struct {
 	y       []float32 // targets as trained on
 	inputs  *scaling  // nil: as they are
 	targets *scaling
+	classes []float64 // what a sample of each class weighs; nil in a regression
 
 	random *rand.PCG
 	order  []int
@@ -39,7 +41,7 @@ type task struct{ layer, block int }
 // shardSamples is how many samples of a batch one worker takes at a time.
 const shardSamples = 8
 
-func newTrainer(set *dataset.Set, c Config) *trainer {
+func newTrainer(set *dataset.Set, c Config) (*trainer, error) {
 	dims := append([]int{set.Features}, c.Hidden...)
 	t := &trainer{set: set, config: c, x: set.Train.X, random: rand.NewPCG(c.Seed, 0x7465616368), decay1: 1, decay2: 1}
 	t.net = newMLP(append(dims, set.Outputs), t.random)
@@ -50,6 +52,12 @@ func newTrainer(set *dataset.Set, c Config) *trainer {
 	if set.Regression() {
 		t.targets = newScaling(set.Train.Targets, set.Outputs)
 		t.y = t.targets.apply(set.Train.Targets)
+	} else {
+		classes, err := dataset.ClassWeights(set.Train.Labels, set.Classes, c.ClassWeights)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, ErrConfig)
+		}
+		t.classes = classes
 	}
 	t.order = make([]int, set.Train.Samples)
 	for k := range t.order {
@@ -65,7 +73,7 @@ func newTrainer(set *dataset.Set, c Config) *trainer {
 		t.memory = append(t.memory, newScratch(t.net, c.Batch))
 	}
 	t.steps = c.Epochs * ((len(t.order) + c.Batch - 1) / c.Batch)
-	return t
+	return t, nil
 }
 
 // leavesUnit reports whether some input leaves [−1, 1].
@@ -136,7 +144,8 @@ func (t *trainer) derive(s int, mem *scratch) {
 	if t.targets != nil {
 		t.batch.loss[s] = squaredError(outputs, t.y[row*last.out:(row+1)*last.out], scale)
 	} else {
-		t.batch.loss[s] = crossEntropy(outputs, t.set.Train.Labels[row], scale, mem.probabilities)
+		label := t.set.Train.Labels[row]
+		t.batch.loss[s] = t.classes[label] * crossEntropy(outputs, label, scale*t.classes[label], mem.probabilities)
 	}
 	t.batch.backward(t.net, s, mem)
 }
