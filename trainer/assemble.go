@@ -42,6 +42,7 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 	if err := f.stateRanges(m, d, kept); err != nil {
 		return nil, err
 	}
+	f.storeLevels(m, kept)
 	f.complete(m, report)
 	return m, m.Validate()
 }
@@ -107,7 +108,9 @@ func (f *fitter) stateRanges(m *model.Model, d *draft, kept []int) error {
 // complete adds what is known of the finished model.
 func (f *fitter) complete(m *model.Model, report *Report) {
 	report.NNZBy = m.NNZ()
-	report.NNZ = report.NNZBy.Total()
+	report.NNZ, report.NormA = report.NNZBy.Total(), 0
+	report.Epochs, report.WeightBits, report.Baseline = f.options.Epochs, f.options.WeightBits, f.options.Baseline
+	report.Fits++
 	for i := range m.States() {
 		sum := 0.0
 		_, values := m.A.Row(i)

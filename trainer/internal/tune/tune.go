@@ -37,6 +37,11 @@ type Options struct {
 	Budget     int
 	PruneUntil float64
 
+	// Magnitude removes by |w| alone instead of |w| times the root of Adam's second moment.
+	Magnitude bool
+
+	Windows *Windows // not nil: what is left packs into few steps of a kernel
+
 	// Regrow is the part of the weights that move to where the gradient is largest at the first removal;
 	// it falls to 0 at the part RegrowUntil of all steps.
 	Regrow      float64
@@ -62,9 +67,15 @@ const (
 	denseBatches = 4 // gradients of absent weights are summed over so many batches before weights move
 )
 
+// Result is what Run gives.
+type Result struct {
+	Net      *Net
+	Rounding *Rounding // with Options.Levels
+}
+
 // Run trains a net, which it leaves as it was, and returns the trained one. The loss is averaged over
 // batches of samples in an order that Seed draws. Errors: ctx's, or one that wraps ErrDiverged.
-func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Net, error) {
+func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Result, error) {
 	t := newTuner(start, samples, o)
 	for epoch := range o.Epochs {
 		loss, err := t.epoch(ctx)
@@ -78,7 +89,11 @@ func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Net, er
 			o.Progress(epoch+1, loss)
 		}
 	}
-	return t.finish(), nil
+	result := &Result{Net: t.finish()}
+	if o.Levels != nil {
+		result.Rounding = &t.rounder.Rounding
+	}
+	return result, nil
 }
 
 // tuner is one run.
@@ -98,6 +113,7 @@ type tuner struct {
 	started     int // weights at the start
 	workers     int
 	collecting  bool // gradients of absent weights are summed
+	windows     windowState
 }
 
 func newTuner(start *Net, samples *Samples, o Options) *tuner {
