@@ -90,6 +90,9 @@ type Options struct {
 	// Supervision, when not nil, is the task that fine-tuning serves besides following the teacher.
 	Supervision *Supervision
 
+	// Image, when not nil, says that inputs are images, which fine-tuning then also shows moved by a pixel.
+	Image *Image
+
 	WeightBits int      // 8 (default), 5 or 4: weights are trained for integers of so many bits
 	Pattern    Pattern  // default FreePattern
 	Baseline   Baseline // not empty: prune the teacher itself instead, as something to compare with
@@ -161,6 +164,9 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return fail("ridge %g: it must lie in [0, 1]", o.Ridge)
 	}
 	if err := o.checkBox(shape.Inputs); err != nil {
+		return o, err
+	}
+	if err := o.Image.check(shape.Inputs); err != nil {
 		return o, err
 	}
 	return o, o.Supervision.check(shape, o.Task)

@@ -79,3 +79,10 @@ func (s *subset) teacherModel() (*model.Model, error) {
 	}
 	return nil, fmt.Errorf("states do not tell the teacher's weights: %w", ErrOptions)
 }
+
+func (s *subset) outputsOn(u []float32) ([]float32, error) {
+	if teacher, ok := s.whole.(runner); ok {
+		return teacher.outputsOn(u)
+	}
+	return nil, nil
+}

@@ -123,6 +123,9 @@ func (f *fitter) tuneSamples() (*tune.Samples, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.moveImages(s); err != nil {
+		return nil, err
+	}
 	if !s.Goal.Regression {
 		soften(s.Goal.Teacher, q, s.Goal.Temperature)
 	}

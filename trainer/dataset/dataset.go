@@ -57,6 +57,12 @@ type Part struct {
 	Targets []float32 // sample-major, Samples × Outputs, finite; nil in a classification
 }
 
+// Image is how the values of an input are pixels.
+type Image struct {
+	Height, Width, Channels int
+	Planar                  bool // channel after channel; otherwise the channels of a pixel lie together
+}
+
 // Set is a data set. Its slices are shared by whoever holds it and must not be changed.
 type Set struct {
 	Name     string
@@ -69,6 +75,9 @@ type Set struct {
 	// Lo and Hi are the natural box of the inputs, Features limits each: [0, 1] where the file has
 	// bytes of images, elsewhere the range of the training part.
 	Lo, Hi []float32
+
+	// Image is how an input is an image; nil when it is not known to be one.
+	Image *Image
 
 	// ClassNames are the labels as words, where the file has words; class k is ClassNames[k].
 	ClassNames []string

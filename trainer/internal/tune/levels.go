@@ -126,7 +126,7 @@ func (t *tuner) ranges() (lo, hi []float32) {
 	for first := 0; first < t.samples.Count; first += lanes {
 		chosen = chosen[:0]
 		for k := first; k < min(first+lanes, t.samples.Count); k++ {
-			chosen = append(chosen, k)
+			chosen = append(chosen, k*t.samples.variants())
 		}
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, t.params.weights)

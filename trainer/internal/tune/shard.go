@@ -46,12 +46,18 @@ func newShard(n *Net) *shard {
 // lineOf returns column j of an array of lines.
 func lineOf(lines []float32, j int) []float32 { return lines[j*lanes : (j+1)*lanes] }
 
-// load fills in the inputs that the plan reads for the chosen samples; lanes without a sample get zeros.
+// load fills in the inputs that the plan reads for the chosen variants of samples; lanes without one get
+// zeros.
 func (s *shard) load(p *plan, samples *Samples, width int, chosen []int) {
+	variants := samples.variants()
 	for _, j := range p.inputs {
 		line, at := lineOf(s.values, int(j)), int(j)-p.states
-		for k, sample := range chosen {
-			line[k] = samples.Inputs[sample*width+at]
+		if samples.Moves != nil {
+			samples.Moves.load(line, samples.Inputs, width, at, chosen)
+		} else {
+			for k, variant := range chosen {
+				line[k] = samples.Inputs[variant/variants*width+at]
+			}
 		}
 		if samples.Gain != nil {
 			shift, gain := samples.Shift[at], samples.Gain[at]

@@ -23,7 +23,18 @@ type Samples struct {
 	// Shift and Gain, when not nil, standardise inputs: the net sees (u_j − Shift_j)·Gain_j.
 	Shift, Gain []float32
 
-	Goal Goal
+	// Moves, when not nil, has every sample moved anew in each epoch by one of them, drawn at random.
+	Moves *Moves
+
+	Goal Goal // of every sample, and the teacher's outputs of every move of it in turn
+}
+
+// variants is in how many ways a sample may be seen; variant v of sample s has the number s·variants + v.
+func (s *Samples) variants() int {
+	if s.Moves == nil {
+		return 1
+	}
+	return len(s.Moves.By)
 }
 
 // Options says how to train.
@@ -106,7 +117,8 @@ type tuner struct {
 	params  params
 	rounder rounder
 	shards  []*shard
-	order   []int
+	order   []int // samples
+	seen    []int // the variants of them that an epoch shows, in order
 	random  *rand.PCG
 
 	step, steps int
@@ -122,7 +134,7 @@ func newTuner(start *Net, samples *Samples, o Options) *tuner {
 		random: rand.NewPCG(o.Seed, 0x74756e65), workers: runtime.GOMAXPROCS(0),
 	}
 	t.options.Batch = min(o.Batch, samples.Count)
-	t.order = make([]int, samples.Count)
+	t.order, t.seen = make([]int, samples.Count), make([]int, samples.Count)
 	for k := range t.order {
 		t.order[k] = k
 	}
@@ -147,12 +159,20 @@ func (t *tuner) epoch(ctx context.Context) (float64, error) {
 		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(last+1))
 		t.order[last], t.order[chosen] = t.order[chosen], t.order[last]
 	}
+	variants := t.samples.variants()
+	for k, sample := range t.order {
+		t.seen[k] = sample * variants
+		if variants > 1 {
+			drawn, _ := bits.Mul64(t.random.Uint64(), uint64(variants))
+			t.seen[k] += int(drawn)
+		}
+	}
 	loss, batches := 0.0, 0
 	for first := 0; first < len(t.order); first += t.options.Batch {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		loss += t.learn(t.order[first:min(first+t.options.Batch, len(t.order))])
+		loss += t.learn(t.seen[first:min(first+t.options.Batch, len(t.seen))])
 		batches++
 	}
 	return loss / float64(batches), nil
@@ -168,7 +188,7 @@ func (t *tuner) learn(batch []int) float64 {
 		chosen := batch[k*lanes : min((k+1)*lanes, len(batch))]
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, effective)
-		s.derive(&t.samples.Goal, chosen, 1/float64(len(batch)))
+		s.derive(&t.samples.Goal, chosen, t.samples.variants(), 1/float64(len(batch)))
 		s.backward(t.net, t.plan, effective, t.collecting)
 	})
 	loss := 0.0
