@@ -24,13 +24,10 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 		A: sparse.New[float32](len(kept), len(kept)), B: sparse.New[float32](len(kept), p),
 		C: sparse.New[float32](q, len(kept)), D: sparse.New[float32](q, p),
 		StateBias: make([]float32, len(kept)), OutputBias: make([]float32, q), Activations: []model.Activation{},
-		InputLo: f.survey.inputLo, InputHi: f.survey.inputHi, Decision: model.DecideNone,
+		InputLo: f.survey.inputLo, InputHi: f.survey.inputHi, Decision: f.options.Decision,
 	}
 	if f.options.InputLo != nil {
 		m.InputLo, m.InputHi = f.options.InputLo, f.options.InputHi
-	}
-	if f.options.Task == Classification {
-		m.Decision = model.DecideArgmax
 	}
 	for k, i := range kept {
 		m.Activations = append(m.Activations, f.activations[i])

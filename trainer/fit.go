@@ -101,7 +101,11 @@ func (f *fitter) fitOnce() (*model.Model, error) {
 	}
 	f.lap(&f.report.SecondsRefine)
 	if tunes {
-		if fitted, err = f.fineTune(fitted); err != nil {
+		wide := fitted
+		if fitted, err = f.fineTune(wide); err != nil {
+			return nil, err
+		}
+		if fitted, err = f.orConvex(wide, fitted); err != nil {
 			return nil, err
 		}
 	}

@@ -93,7 +93,7 @@ func (f *fitter) toDrop() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	teacher, err := v.teacherScore(f.ctx, f.options.Task)
+	teacher, err := v.teacherScore(f.ctx, &f.options)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (f *fitter) toDrop() (*model.Model, error) {
 		if err != nil {
 			return false, err
 		}
-		score, err := v.score(f.ctx, m, f.options.Task)
+		score, err := v.score(f.ctx, m, &f.options)
 		if err != nil {
 			return false, err
 		}
@@ -220,13 +220,13 @@ func (s *Supervision) take(which []bool, wanted bool, outputs int) *Supervision 
 }
 
 // teacherScore is the teacher's own score; 1 where agreement with it counts.
-func (v *Validation) teacherScore(ctx context.Context, task Task) (float64, error) {
-	return v.judge(ctx, task, func(b *Batch) ([]float32, error) { return b.Y, nil })
+func (v *Validation) teacherScore(ctx context.Context, o *Options) (float64, error) {
+	return v.judge(ctx, o, func(b *Batch) ([]float32, error) { return b.Y, nil })
 }
 
 // score is that of a model, by the float64 reference solver.
-func (v *Validation) score(ctx context.Context, m *model.Model, task Task) (float64, error) {
-	return v.judge(ctx, task, func(b *Batch) ([]float32, error) {
+func (v *Validation) score(ctx context.Context, m *model.Model, o *Options) (float64, error) {
+	return v.judge(ctx, o, func(b *Batch) ([]float32, error) {
 		out := make([]float32, len(b.Y))
 		p, q := m.Inputs(), m.Outputs()
 		errs := make([]error, b.Samples)
@@ -261,7 +261,7 @@ func (v *Validation) score(ctx context.Context, m *model.Model, task Task) (floa
 }
 
 // judge scores outputs (samples × q of a batch) against the task or the teacher.
-func (v *Validation) judge(ctx context.Context, task Task, outputs func(*Batch) ([]float32, error)) (float64, error) {
+func (v *Validation) judge(ctx context.Context, o *Options, outputs func(*Batch) ([]float32, error)) (float64, error) {
 	q := v.Source.Shape().Outputs
 	right, squared := 0, newDeviation(q)
 	err := v.Source.Batches(ctx, func(b *Batch) error {
@@ -271,7 +271,7 @@ func (v *Validation) judge(ctx context.Context, task Task, outputs func(*Batch) 
 		}
 		for k := range b.Samples {
 			row := y[k*q : (k+1)*q]
-			if task == Regression {
+			if o.Task == Regression {
 				want := b.Y[k*q : (k+1)*q]
 				if v.Supervision != nil {
 					want = v.Supervision.Targets[(b.First+k)*q : (b.First+k+1)*q]
@@ -279,27 +279,27 @@ func (v *Validation) judge(ctx context.Context, task Task, outputs func(*Batch) 
 				squared.add(row, want)
 				continue
 			}
-			want := largest(b.Y[k*q : (k+1)*q])
+			want := decided(b.Y[k*q:(k+1)*q], o.Decision)
 			if v.Supervision != nil {
 				want = int(v.Supervision.Labels[b.First+k])
 			}
-			if largest(row) == want {
+			if decided(row, o.Decision) == want {
 				right++
 			}
 		}
 		return nil
 	})
-	if task == Regression {
+	if o.Task == Regression {
 		return squared.r2(), err
 	}
 	return float64(right) / float64(v.Source.Shape().Samples), err
 }
 
-// largest returns the lowest index of a largest value.
-func largest(y []float32) int {
+// decided returns the lowest index of a largest value, or of a smallest with argmin.
+func decided(y []float32, decision model.Decision) int {
 	best := 0
 	for k, v := range y {
-		if v > y[best] {
+		if decision == model.DecideArgmin && v < y[best] || decision != model.DecideArgmin && v > y[best] {
 			best = k
 		}
 	}

@@ -73,8 +73,13 @@ type Options struct {
 
 	Structure Structure // default Causal
 	Task      Task      // default Classification
-	Penalty   Penalty   // default PenaltyL1
-	Kappa     float64   // in (0, 1); default DefaultKappa. Free structure only
+
+	// Decision of the model: by default argmax in a classification and none in a regression. Fine-tuning
+	// takes the outputs of a classification by argmin the other way round.
+	Decision model.Decision
+
+	Penalty Penalty // default PenaltyL1
+	Kappa   float64 // in (0, 1); default DefaultKappa. Free structure only
 
 	NoWeights bool // ω = σ = 1, as published
 	NoBias    bool // β = 0
@@ -117,6 +122,10 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	}
 	setDefault(&o.Structure, Causal)
 	setDefault(&o.Task, Classification)
+	if o.Task == Classification {
+		setDefault(&o.Decision, model.DecideArgmax)
+	}
+	setDefault(&o.Decision, model.DecideNone)
 	setDefault(&o.Penalty, PenaltyL1)
 	setDefault(&o.Kappa, DefaultKappa)
 	setDefault(&o.Pattern, FreePattern)
@@ -156,6 +165,8 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return fail("causal structure needs the states' ranks, which these states do not carry: add an array rank (one whole number per state: its layer), or choose --structure free")
 	case o.Task != Classification && o.Task != Regression:
 		return fail("task %q: choose classification or regression", o.Task)
+	case o.Decision != model.DecideNone && o.Decision != model.DecideArgmax && o.Decision != model.DecideArgmin:
+		return fail("decision %q: choose argmax, argmin or none", o.Decision)
 	case o.Penalty != PenaltyL1:
 		return fail("penalty %q is not available: choose l1", o.Penalty)
 	case !(o.Kappa > 0 && o.Kappa < 1):

@@ -1,9 +1,11 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
+	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
 
@@ -103,6 +105,34 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	return f.draftOfNet(tuned.Net, samples), nil
 }
 
+// smallSet is up to how many input values the convex refit of the wanted size competes with what was
+// fine-tuned: a few thousand steps of a gradient do not always reach what it gives for next to nothing.
+const smallSet = 1 << 22
+
+// orConvex returns the draft as tuned, or the convex refit of wide where its training loss is smaller. It is
+// tried on small sets, for weights that are free.
+func (f *fitter) orConvex(wide, tuned *draft) (*draft, error) {
+	o := &f.options
+	if o.NNZ == 0 || o.Baseline != "" || o.Pattern != FreePattern || f.rounding != nil || f.shape.Samples*f.shape.Inputs > smallSet {
+		return tuned, nil
+	}
+	convex, err := f.refine(wide, o.NNZ)
+	if errors.Is(err, ErrBudget) {
+		return tuned, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	samples, err := f.tuneSamples()
+	if err != nil {
+		return nil, err
+	}
+	if tune.Loss(f.netOf(convex, samples), samples) < tune.Loss(f.netOf(tuned, samples), samples) {
+		return convex, nil
+	}
+	return tuned, nil
+}
+
 // tuneSamples gathers inputs, the teacher's outputs and what the task wants.
 func (f *fitter) tuneSamples() (*tune.Samples, error) {
 	p, q := f.shape.Inputs, f.shape.Outputs
@@ -127,7 +157,8 @@ func (f *fitter) tuneSamples() (*tune.Samples, error) {
 		return nil, err
 	}
 	if !s.Goal.Regression {
-		soften(s.Goal.Teacher, q, s.Goal.Temperature)
+		s.Goal.Lowest = f.options.Decision == model.DecideArgmin
+		soften(s.Goal.Teacher, q, s.Goal.Temperature, s.Goal.Lowest)
 	}
 	if task := f.options.Supervision; task != nil {
 		s.Goal.Labels, s.Goal.Targets, s.Goal.Weights = task.Labels, task.Targets, task.Weights
@@ -161,9 +192,13 @@ func (s *NetworkSource) allInputs() []float32 { return s.run.inputs }
 func (s *ModelSource) allInputs() []float32   { return s.run.inputs }
 func (s *StatesSource) allInputs() []float32  { return s.u }
 
-// soften turns outputs (samples × q) into softmax probabilities at a temperature.
-func soften(y []float32, q int, temperature float64) {
+// soften turns outputs (samples × q) into softmax probabilities at a temperature; the lowest output may be
+// the likeliest.
+func soften(y []float32, q int, temperature float64, lowest bool) {
 	p := make([]float64, q)
+	if lowest {
+		temperature = -temperature
+	}
 	for k := 0; k < len(y); k += q {
 		for c := range q {
 			y[k+c] = float32(float64(y[k+c]) / temperature)

@@ -154,6 +154,7 @@ func (f *fitFlags) openTeacher(set *dataset.Set) (*fitJob, error) {
 	}
 	job.options = trainerOptions(f)
 	o := &job.options
+	o.Decision = job.decision
 	if o.Task == "" && set.Regression() {
 		o.Task = trainer.Regression
 	}

@@ -14,6 +14,7 @@ type Goal struct {
 	Teacher []float32 // samples × q: the teacher's outputs (classification: probabilities at Temperature)
 
 	Regression bool
+	Lowest     bool      // classification: the lowest output is the likeliest class
 	Weights    []float32 // classification: weight of each class's samples in the loss; nil: 1
 	Spread     []float64 // regression: what each output's error is divided by
 
@@ -59,6 +60,12 @@ func (g *Goal) crossEntropy(y []float32, sample int, teacher []float32, q int, s
 	if g.Labels != nil && g.Weights != nil {
 		scale *= float64(g.Weights[g.Labels[sample]])
 	}
+	if g.Lowest {
+		scale = -scale
+		for k := range q {
+			y[k*lanes] = -y[k*lanes]
+		}
+	}
 	top := y[0]
 	for k := range q {
 		top = max(top, y[k*lanes])
@@ -96,7 +103,7 @@ func (g *Goal) crossEntropy(y []float32, sample int, teacher []float32, q int, s
 		}
 		y[k*lanes] = float32(d * scale)
 	}
-	return loss * scale
+	return loss * math.Abs(scale)
 }
 
 // squared is ½/q Σ_k ((1 − α)(y − target)² + α(y − teacher)²)/spread².

@@ -240,3 +240,20 @@ func (t *tuner) finish() *Net {
 	}
 	return out
 }
+
+// Loss returns the mean loss of a net over the samples as they are.
+func Loss(n *Net, samples *Samples) float64 {
+	t := newTuner(n, samples, Options{Epochs: 1, Batch: lanes})
+	s, loss, chosen := t.shards[0], 0.0, make([]int, 0, lanes)
+	for first := 0; first < samples.Count; first += lanes {
+		chosen = chosen[:0]
+		for k := first; k < min(first+lanes, samples.Count); k++ {
+			chosen = append(chosen, k*samples.variants())
+		}
+		s.load(t.plan, samples, n.Inputs, chosen)
+		s.forward(t.net, t.plan, t.params.weights)
+		s.derive(&samples.Goal, chosen, samples.variants(), 1/float64(samples.Count))
+		loss += s.loss
+	}
+	return loss
+}
