@@ -225,5 +225,8 @@ func (f *fitter) figures(m *model.Model, report *Report) model.Provenance {
 	if f.options.Baseline != "" {
 		figures["fit.method"] = "the teacher pruned by " + string(f.options.Baseline)
 	}
+	if f.options.Lambda2 > 0 {
+		figures["fit.lambda2"] = fmt.Sprintf("%.9g", f.options.Lambda2)
+	}
 	return figures
 }

@@ -24,12 +24,6 @@ const (
 	Free   Structure = "free"
 )
 
-// Penalty is the function ρ of the row problems.
-type Penalty string
-
-// PenaltyL1 is Σ|w|.
-const PenaltyL1 Penalty = "l1"
-
 // Task says what the outputs are for.
 type Task string
 
@@ -79,7 +73,10 @@ type Options struct {
 	Decision model.Decision
 
 	Penalty Penalty // default PenaltyL1
+	Lambda2 float64 // the penalty's second number, see the penalties; 0: its default
 	Kappa   float64 // in (0, 1); default DefaultKappa. Free structure only
+
+	GroupRows, GroupColumns int // of PenaltyGroup; default 16 rows × 128 columns (8 × 32, 4 × 64)
 
 	NoWeights bool // ω = σ = 1, as published
 	NoBias    bool // β = 0
@@ -126,13 +123,15 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		setDefault(&o.Decision, model.DecideArgmax)
 	}
 	setDefault(&o.Decision, model.DecideNone)
-	setDefault(&o.Penalty, PenaltyL1)
 	setDefault(&o.Kappa, DefaultKappa)
 	setDefault(&o.Pattern, FreePattern)
 	setDefault(&o.WeightBits, 8)
 	setDefault(&o.tuning, &defaultTuning)
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
+	}
+	if err := o.resolvePenalty(); err != nil {
+		return o, err
 	}
 	switch {
 	case o.NNZ < 0 || o.Size < 0 || o.Steps < 0:
@@ -167,8 +166,6 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return fail("task %q: choose classification or regression", o.Task)
 	case o.Decision != model.DecideNone && o.Decision != model.DecideArgmax && o.Decision != model.DecideArgmin:
 		return fail("decision %q: choose argmax, argmin or none", o.Decision)
-	case o.Penalty != PenaltyL1:
-		return fail("penalty %q is not available: choose l1", o.Penalty)
 	case !(o.Kappa > 0 && o.Kappa < 1):
 		return fail("kappa %g: it must lie between 0 and 1, both excluded", o.Kappa)
 	case !(o.Ridge >= 0 && o.Ridge <= 1):

@@ -24,8 +24,9 @@ type fitReport struct {
 
 type fitFlags struct {
 	teacher, states, data, box, output                       string
-	structure, penalty, task                                 string
+	structure, task                                          string
 	size, shape, baseline, classWeights, augment, validation string
+	rows                                                     rowFlags
 	nnz, epochs, steps, weightBits                           int
 	lambda, kappa, drop                                      float64
 	noBias, noWeights, noRefine                              bool
@@ -72,7 +73,7 @@ or targets (q×m), what the outputs ought to be.`,
 	f.StringVar(&flags.validation, "validation", "", "data whose training part is the validation part of --drop (default: a sixth of --data's)")
 	f.Float64Var(&flags.lambda, "lambda", 0, "penalty of the row problems, instead of --nnz")
 	f.StringVar(&flags.structure, "structure", "causal", "causal (no cycles) or free (‖A‖∞ ≤ κ)")
-	f.StringVar(&flags.penalty, "penalty", "l1", "penalty of the row problems: l1")
+	flags.rows.add(command)
 	f.Float64Var(&flags.kappa, "kappa", 0, "bound of ‖A‖∞ for a free structure (default 0.99)")
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")

@@ -35,7 +35,7 @@ func (f *fitFlags) check(cmd *cobra.Command) error {
 		return refusedf("--steps %d: a model needs at least one step; give a positive number", f.steps)
 	case changed("drop") && !(f.drop > 0 && f.drop <= 100):
 		return refusedf("--drop %g: give the points that may be lost, more than 0 and at most 100", f.drop)
-	case len(goals) == 0:
+	case len(goals) == 0 && !f.rows.exact():
 		return usagef("say how sparse: --nnz N, --size 8KiB, --drop 0.5 or --lambda L")
 	case len(goals) > 1:
 		return usagef("%s: give one of them", strings.Join(goals, " and "))
@@ -113,10 +113,11 @@ func (f *fitFlags) open() (*fitJob, error) {
 func trainerOptions(f *fitFlags) trainer.Options {
 	o := trainer.Options{
 		NNZ: f.nnz, Lambda: f.lambda, Drop: f.drop, Steps: f.steps,
-		Structure: trainer.Structure(f.structure), Penalty: trainer.Penalty(f.penalty), Pattern: trainer.Pattern(f.shape),
+		Structure: trainer.Structure(f.structure), Pattern: trainer.Pattern(f.shape),
 		Baseline: trainer.Baseline(f.baseline), WeightBits: f.weightBits,
 		Kappa: f.kappa, NoBias: f.noBias, NoWeights: f.noWeights, NoRefine: f.noRefine, Seed: f.seed, Task: trainer.Task(f.task),
 	}
+	f.rows.set(&o)
 	if f.size != "" {
 		o.Size, _ = parseSize(f.size) // checked with the flags
 		o.SizeOf = compiledSize
