@@ -26,7 +26,7 @@ type fitFlags struct {
 	teacher, states, data, box, output string
 	structure, penalty, task           string
 	nnz, epochs                        int
-	lambda, kappa                      float64
+	lambda, kappa, boxPercent          float64
 	noBias, noWeights, noRefine        bool
 	seed                               uint64
 }
@@ -61,6 +61,7 @@ or targets (q×m), what the outputs ought to be.`,
 	f.Float64Var(&flags.kappa, "kappa", 0, "bound of ‖A‖∞ for a free structure (default 0.99)")
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")
+	f.Float64Var(&flags.boxPercent, "box-percentile", 0, "or: leave out so many percent of the samples at either end of each input, and clip them")
 	f.IntVar(&flags.epochs, "epochs", 0, "epochs of fine-tuning; this release has none, only 0 is taken")
 	f.BoolVar(&flags.noBias, "no-bias", false, "no biases, as in the published problem")
 	f.BoolVar(&flags.noWeights, "no-weights", false, "ω = σ = 1, as in the published problem")
@@ -82,13 +83,15 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 		return usagef("--data is missing: the teacher is run on its training part")
 	case flags.states != "" && flags.data != "":
 		return usagef("--states brings its own samples: leave --data out")
+	case flags.box != "" && flags.boxPercent != 0:
+		return usagef("both --box and --box-percentile: give one of them")
 	case flags.epochs != 0:
 		return usagef("--epochs %d: this release fits without fine-tuning; leave it at 0", flags.epochs)
 	}
 	if err := writable(flags.output, flags.teacher, flags.states, flags.data); err != nil {
 		return err
 	}
-	job, err := flags.open()
+	job, err := flags.open(e)
 	if err != nil {
 		return err
 	}
@@ -116,19 +119,18 @@ type fitJob struct {
 }
 
 // open opens what is to be fitted and translates the flags.
-func (f *fitFlags) open() (*fitJob, error) {
+func (f *fitFlags) open(e *env) (*fitJob, error) {
 	if f.states == "" {
 		set, err := openTask(f.data, f.task)
 		if err != nil {
 			return nil, err
 		}
+		if set, err = f.boxed(e, set); err != nil {
+			return nil, err
+		}
 		return f.openTeacher(set)
 	}
-	job, err := openStates(f.states, trainerOptions(f))
-	if err == nil && f.box != "" {
-		job.options.InputLo, job.options.InputHi, err = loadBox(f.box, job.source.Shape().Inputs)
-	}
-	return job, err
+	return openStates(f)
 }
 
 // trainerOptions translates the flags that need no file.
@@ -155,11 +157,6 @@ func (f *fitFlags) openTeacher(set *dataset.Set) (*fitJob, error) {
 		o.Task = trainer.Regression
 	}
 	o.InputLo, o.InputHi = set.Lo, set.Hi
-	if f.box != "" {
-		if o.InputLo, o.InputHi, err = loadBox(f.box, set.Features); err != nil {
-			return nil, err
-		}
-	}
 	o.Provenance = model.Provenance{
 		"teacher.sha256": fmt.Sprintf("%x", sha256.Sum256(data)),
 		"data.sha256":    fmt.Sprintf("%x", set.Hash), "data.name": filepath.Base(set.Name), // its folder tells of a machine, not of the data

@@ -30,6 +30,8 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"fit --teacher t.onnx --nnz 5", "--data is missing"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini", "--nnz N or --lambda L"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --epochs 3", "without fine-tuning"},
+		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --box b.csv --box-percentile 1", "give one of them"},
+		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --box-percentile 50", "below 50"},
 		{"eval " + sim, "--data is missing"},
 		{"eval --data builtin:fashion-mini", "usage: simc eval"},
 		{"eval " + dir + "/x.txt --data builtin:fashion-mini", "no such file"},
