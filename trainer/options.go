@@ -60,7 +60,12 @@ type Options struct {
 	// held-out sixth of the samples.
 	Ridge float64
 
-	Seed uint64 // of the draws behind ω
+	// Epochs of fine-tuning by the gradient through the equilibrium after the convex fits; 0: none.
+	Epochs int
+	// Supervision, when not nil, is the task that fine-tuning serves besides following the teacher.
+	Supervision *Supervision
+
+	Seed uint64 // of the draws behind ω and the order of the samples in fine-tuning
 
 	InputLo, InputHi []float32 // the box of inputs; default: the ranges over the samples
 

@@ -29,6 +29,18 @@ func (f *fitter) refine(wide *draft) (*draft, error) {
 		}
 		return f.refit(supports)
 	}
+	if f.options.Epochs > 0 {
+		start := min(int(tuneStartLab*float64(f.options.NNZ)), f.count(wide))
+		plan, err := f.planRemovals(wide, start)
+		if err != nil {
+			return nil, err
+		}
+		fitted, err := f.refit(plan.keep(f, start))
+		if err != nil {
+			return nil, err
+		}
+		return f.fineTune(fitted, f.options.NNZ)
+	}
 	budget := f.options.NNZ
 	plan, err := f.planRemovals(wide, budget)
 	if err != nil {
