@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/trainer/dataset"
 )
 
 // StatesSource holds a teacher's states as given, taken as already scaled. It knows no network, so ω is
@@ -133,6 +134,20 @@ func (s *StatesSource) check() error {
 		}
 	}
 	return nil
+}
+
+// Box returns the box of the inputs that leaves out so many percent of the samples at either end of
+// each, as dataset.PercentileBox.
+func (s *StatesSource) Box(percent float64) (lo, hi []float32, err error) {
+	return dataset.PercentileBox(s.u, s.shape.Inputs, percent)
+}
+
+// Clip brings inputs outside a box to its limits, as a compiled model does.
+func (s *StatesSource) Clip(lo, hi []float32) {
+	p := s.shape.Inputs
+	for k, v := range s.u {
+		s.u[k] = min(max(v, lo[k%p]), hi[k%p])
+	}
 }
 
 // Labels implements Labelled.

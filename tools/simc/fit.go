@@ -28,7 +28,7 @@ type fitFlags struct {
 	size, shape, baseline, classWeights, augment, validation string
 	rows                                                     rowFlags
 	nnz, epochs, steps, weightBits                           int
-	lambda, kappa, drop                                      float64
+	lambda, kappa, drop, boxPercent                          float64
 	noBias, noWeights, noRefine                              bool
 	seed                                                     uint64
 }
@@ -77,6 +77,7 @@ or targets (q×m), what the outputs ought to be.`,
 	f.Float64Var(&flags.kappa, "kappa", 0, "bound of ‖A‖∞ for a free structure (default 0.99)")
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")
+	f.Float64Var(&flags.boxPercent, "box-percentile", 0, "or: leave out so many percent of the samples at either end of each input, and clip them")
 	f.IntVar(&flags.epochs, "epochs", autoEpochs, "epochs of fine-tuning; 0: none (default: by the number of samples)")
 	f.IntVar(&flags.weightBits, "weight-bits", 8, "bits of a weight to train for: 8, 5 or 4")
 	f.StringVar(&flags.shape, "shape", "free", "where weights may lie: free, or window (few steps of a SIMD kernel)")
@@ -99,7 +100,7 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 	if err := writable(flags.output, flags.teacher, flags.states, flags.data); err != nil {
 		return err
 	}
-	job, err := flags.open()
+	job, err := flags.open(e)
 	if err != nil {
 		return err
 	}
@@ -159,14 +160,9 @@ func (f *fitFlags) openTeacher(set *dataset.Set) (*fitJob, error) {
 	if o.Task == "" && set.Regression() {
 		o.Task = trainer.Regression
 	}
+	o.InputLo, o.InputHi = set.Lo, set.Hi
 	if err := f.supervise(job, set); err != nil {
 		return nil, err
-	}
-	o.InputLo, o.InputHi = set.Lo, set.Hi
-	if f.box != "" {
-		if o.InputLo, o.InputHi, err = loadBox(f.box, set.Features); err != nil {
-			return nil, err
-		}
 	}
 	o.Provenance = model.Provenance{
 		"teacher.sha256": fmt.Sprintf("%x", sha256.Sum256(data)),

@@ -51,6 +51,8 @@ func (f *fitFlags) check(cmd *cobra.Command) error {
 		return usagef("--epochs %d: it cannot be negative", f.epochs)
 	case f.noRefine && f.epochs > 0:
 		return usagef("--no-refine --epochs %d: nothing after the rows, or fine-tuning; leave one out", f.epochs)
+	case f.box != "" && f.boxPercent != 0:
+		return usagef("both --box and --box-percentile: give one of them")
 	case f.augment != "auto" && f.augment != "none":
 		return usagef("--augment %s: choose auto or none", f.augment)
 	}
@@ -81,32 +83,31 @@ func parseSize(text string) (int, error) {
 }
 
 // open opens what is to be fitted and translates the flags.
-func (f *fitFlags) open() (*fitJob, error) {
-	if f.states == "" {
-		set, err := openTask(f.data, f.task)
-		if err != nil {
-			return nil, err
-		}
-		return f.openTeacher(set)
+func (f *fitFlags) open(e *env) (*fitJob, error) {
+	if f.states != "" {
+		return openStates(f)
 	}
-	job, err := openStates(f.states, trainerOptions(f))
+	set, err := openTask(f.data, f.task)
 	if err != nil {
 		return nil, err
 	}
-	o := &job.options
-	f.chooseEpochs(job)
-	if source, ok := job.source.(trainer.Labelled); ok && (source.Labels() != nil || source.Targets() != nil) {
-		o.Supervision = &trainer.Supervision{Labels: source.Labels(), Targets: source.Targets()}
-		if o.Supervision.Weights, err = f.weights(source.Labels(), job.source.Shape().Outputs); err != nil {
-			return nil, err
+	if set, err = f.boxed(e, set); err != nil {
+		return nil, err
+	}
+	return f.openTeacher(set)
+}
+
+// superviseStates gives fine-tuning the task that states may bring.
+func (f *fitFlags) superviseStates(source *trainer.StatesSource, o *trainer.Options) (err error) {
+	if source.Labels() == nil && source.Targets() == nil {
+		if f.classWeights != "none" {
+			return usagef("--class-weights %s: the states bring no labels: add an array labels, or leave it out", f.classWeights)
 		}
-	} else if f.classWeights != "none" {
-		return nil, usagef("--class-weights %s: the states bring no labels: add an array labels, or leave it out", f.classWeights)
+		return nil
 	}
-	if f.box != "" {
-		o.InputLo, o.InputHi, err = loadBox(f.box, job.source.Shape().Inputs)
-	}
-	return job, err
+	o.Supervision = &trainer.Supervision{Labels: source.Labels(), Targets: source.Targets()}
+	o.Supervision.Weights, err = f.weights(source.Labels(), source.Shape().Outputs)
+	return err
 }
 
 // trainerOptions translates the flags that need no file.
@@ -132,17 +133,17 @@ func compiledSize(m *model.Model) (int, error) {
 }
 
 // chooseEpochs fills in the epochs of fine-tuning.
-func (f *fitFlags) chooseEpochs(job *fitJob) {
-	job.options.Epochs = max(f.epochs, 0)
+func (f *fitFlags) chooseEpochs(o *trainer.Options, samples int) {
+	o.Epochs = max(f.epochs, 0)
 	if f.epochs == autoEpochs && !f.noRefine {
-		job.options.Epochs = trainer.DefaultEpochs(job.source.Shape().Samples)
+		o.Epochs = trainer.DefaultEpochs(samples)
 	}
 }
 
 // supervise gives fine-tuning and validation the task of a set.
 func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 	o := &job.options
-	f.chooseEpochs(job)
+	f.chooseEpochs(o, job.source.Shape().Samples)
 	if o.Supervision, err = f.supervision(set, job.source.Shape().Outputs); err != nil {
 		return err
 	}
@@ -155,6 +156,9 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 	validation, err := openTask(f.validation, f.task)
 	if err != nil {
 		return err
+	}
+	if o.InputLo != nil && len(o.InputLo) == validation.Features {
+		validation = validation.Within(o.InputLo, o.InputHi)
 	}
 	data, err := readFile(f.teacher)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 const maxStatesBytes = 2 * 8 * trainer.MaxStatesNumbers
 
 // openStates reads the states of somebody else's network.
-func openStates(path string, o trainer.Options) (*fitJob, error) {
+func openStates(f *fitFlags) (*fitJob, error) {
+	path, o := f.states, trainerOptions(f)
 	if info, err := os.Stat(path); err == nil && info.Size() > int64(maxStatesBytes) {
 		return nil, refusedf("%s: %d bytes, at most %d are read: give fewer samples, or float32 numbers", path, info.Size(), int64(maxStatesBytes))
 	}
@@ -30,6 +31,13 @@ func openStates(path string, o trainer.Options) (*fitJob, error) {
 	source, err := trainer.ReadStates(archive, model.Activation{Kind: model.ReLU})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := f.boxStates(source, &o); err != nil {
+		return nil, err
+	}
+	f.chooseEpochs(&o, source.Shape().Samples)
+	if err := f.superviseStates(source, &o); err != nil {
+		return nil, err
 	}
 	if o.Task == "" && source.Targets() != nil {
 		o.Task = trainer.Regression

@@ -34,6 +34,8 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"fit --teacher t.onnx --data builtin:fashion-mini --size big", "8KiB"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --validation d.csv", "is for --drop"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --augment spin", "auto or none"},
+		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --box b.csv --box-percentile 1", "give one of them"},
+		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --box-percentile 50", "below 50"},
 		{"eval " + sim, "--data is missing"},
 		{"eval --data builtin:fashion-mini", "usage: simc eval"},
 		{"eval " + dir + "/x.txt --data builtin:fashion-mini", "no such file"},
