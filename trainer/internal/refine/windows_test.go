@@ -378,6 +378,22 @@ func TestAWindowPlanByHand(t *testing.T) {
 	}
 }
 
+func TestRowsThatReadTheSameColumnsShareSlices(t *testing.T) {
+	// Rows of four places in turn, with the same worth: grouped by worth every slice needs four windows,
+	// grouped by place one.
+	var rows []WindowRow
+	for i := range 32 {
+		first := int32(100 * (i % 4))
+		rows = append(rows, WindowRow{[]int32{first, first + 5, first + 9}, []float64{3, 4, 5}})
+	}
+	l := sparse.WindowLayout{Rows: 8, Lanes: 3, Window: 10}
+	plan := PlanWindows([][]WindowRow{rows}, l, 8, nil)
+	checkPlan(t, [][]WindowRow{rows}, plan, l, 8)
+	if plan.Saliency < 32*12*0.9 {
+		t.Errorf("%g is kept of %d", plan.Saliency, 32*12)
+	}
+}
+
 func FuzzPlanWindows(f *testing.F) {
 	f.Add([]byte{16, 4, 30, 5, 1, 3, 9, 2, 8, 8, 0, 4, 7, 7, 200, 3})
 	f.Add([]byte{2, 1, 3, 2, 1, 5, 2, 9, 0, 0, 2, 2, 3, 3, 0, 0, 1, 4})
