@@ -175,12 +175,13 @@ func TestLevelsFollowTheLongestPaths(t *testing.T) {
 }
 
 func TestLevelsByHand(t *testing.T) {
-	// 0 reads nothing, 1 reads 0, 2 and 3 read each other and 0, 4 reads itself, 5 reads 1 and 3, 6 nothing.
-	m := New[int8](7, 7)
-	for i, cols := range [][]int32{{}, {0}, {0, 3}, {2}, {4}, {1, 3}, {}} {
+	// 0 reads 7, which reads itself as 4 does; 1 reads 0; 2 and 3 read each other, 2 reads 0; 5 reads 1 and
+	// 3; 6 reads nothing.
+	m := New[int8](8, 8)
+	for i, cols := range [][]int32{{7}, {0}, {0, 3}, {2}, {4}, {1, 3}, {}, {7}} {
 		m.AppendRow(i, cols, make([]int8, len(cols)))
 	}
-	want := [][]int{{0, 6}, {4}, {1}, {2, 3}, {5}}
+	want := [][]int{{6}, {4}, {7}, {0}, {1}, {2, 3}, {5}}
 	if got := Levels(m); !slices.EqualFunc(got, want, slices.Equal[[]int]) {
 		t.Errorf("levels %v, want %v", got, want)
 	}
