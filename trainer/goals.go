@@ -193,7 +193,13 @@ func (f *fitter) splitValidation() (*Validation, error) {
 	}
 	q := f.shape.Outputs
 	v := &Validation{newSubset(f.source, func(k int) bool { return held[k] }), f.options.Supervision.take(held, true, q)}
-	f.source = newSubset(f.source, func(k int) bool { return !held[k] })
+	rest := func(k int) bool { return !held[k] }
+	f.source = newSubset(f.source, rest)
+	ensemble := f.options.Ensemble
+	f.options.Ensemble = nil
+	for _, teacher := range ensemble {
+		f.options.Ensemble = append(f.options.Ensemble, newSubset(teacher, rest))
+	}
 	f.shape = f.source.Shape()
 	f.options.Supervision = f.options.Supervision.take(held, false, q)
 	return v, nil

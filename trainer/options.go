@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/trainer/dataset"
 )
 
 // Errors that Fit wraps, beside ErrStates.
@@ -93,7 +94,11 @@ type Options struct {
 	Supervision *Supervision
 
 	// Image, when not nil, says that inputs are images, which fine-tuning then also shows moved by a pixel.
-	Image *Image
+	Image *dataset.Image
+
+	// Ensemble are further teachers on the same samples, whose outputs (or probabilities) fine-tuning follows
+	// in the mean with the first one's.
+	Ensemble []Source
 
 	WeightBits int      // 8 (default), 5 or 4: weights are trained for integers of so many bits
 	Pattern    Pattern  // default FreePattern
@@ -174,7 +179,7 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	if err := o.checkBox(shape.Inputs); err != nil {
 		return o, err
 	}
-	if err := o.Image.check(shape.Inputs); err != nil {
+	if err := o.checkImage(shape); err != nil {
 		return o, err
 	}
 	return o, o.Supervision.check(shape, o.Task)

@@ -15,7 +15,7 @@ type subset struct {
 	inputs []float32 // all of them, when the whole has them in memory
 }
 
-func newSubset(whole Source, keep func(sample int) bool) *subset {
+func newSubset(whole Source, keep func(sample int) bool) Source {
 	s := &subset{whole: whole, shape: *whole.Shape(), keep: keep}
 	all := s.shape.Samples
 	s.shape.Samples = 0
@@ -29,7 +29,16 @@ func newSubset(whole Source, keep func(sample int) bool) *subset {
 			s.inputs = append(s.inputs, inputs[k*p:(k+1)*p]...)
 		}
 	}
+	if teacher, ok := whole.(runner); ok {
+		return &runnableSubset{s, teacher}
+	}
 	return s
+}
+
+// runnableSubset is one whose teacher can be run on other inputs.
+type runnableSubset struct {
+	*subset
+	runner
 }
 
 // Shape implements Source.
@@ -78,11 +87,4 @@ func (s *subset) teacherModel() (*model.Model, error) {
 		return knows.teacherModel()
 	}
 	return nil, fmt.Errorf("states do not tell the teacher's weights: %w", ErrOptions)
-}
-
-func (s *subset) outputsOn(u []float32) ([]float32, error) {
-	if teacher, ok := s.whole.(runner); ok {
-		return teacher.outputsOn(u)
-	}
-	return nil, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
 
@@ -142,23 +141,18 @@ func (f *fitter) tuneSamples() (*tune.Samples, error) {
 	if !held {
 		s.Inputs = make([]float32, f.shape.Samples*p)
 	}
-	s.Goal = tune.Goal{Regression: f.options.Task == Regression, Distill: 1, Temperature: f.options.tuning.temperature, Teacher: make([]float32, f.shape.Samples*q)}
-	err := f.source.Batches(f.ctx, func(b *Batch) error {
-		if !held {
+	s.Goal = tune.Goal{Regression: f.options.Task == Regression, Distill: 1, Temperature: f.options.tuning.temperature}
+	if !held {
+		err := f.source.Batches(f.ctx, func(b *Batch) error {
 			copy(s.Inputs[b.First*p:], b.U)
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
-		copy(s.Goal.Teacher[b.First*q:], b.Y)
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	if err := f.moveImages(s); err != nil {
+	if err := f.follow(s); err != nil {
 		return nil, err
-	}
-	if !s.Goal.Regression {
-		s.Goal.Lowest = f.options.Decision == model.DecideArgmin
-		soften(s.Goal.Teacher, q, s.Goal.Temperature, s.Goal.Lowest)
 	}
 	if task := f.options.Supervision; task != nil {
 		s.Goal.Labels, s.Goal.Targets, s.Goal.Weights = task.Labels, task.Targets, task.Weights
@@ -191,24 +185,6 @@ func inputsOf(source Source) []float32 {
 func (s *NetworkSource) allInputs() []float32 { return s.run.inputs }
 func (s *ModelSource) allInputs() []float32   { return s.run.inputs }
 func (s *StatesSource) allInputs() []float32  { return s.u }
-
-// soften turns outputs (samples × q) into softmax probabilities at a temperature; the lowest output may be
-// the likeliest.
-func soften(y []float32, q int, temperature float64, lowest bool) {
-	p := make([]float64, q)
-	if lowest {
-		temperature = -temperature
-	}
-	for k := 0; k < len(y); k += q {
-		for c := range q {
-			y[k+c] = float32(float64(y[k+c]) / temperature)
-		}
-		softmax(y[k:k+q], p)
-		for c, v := range p {
-			y[k+c] = float32(v)
-		}
-	}
-}
 
 // standardise has inputs standardised while training when some leave [−1, 1]: a step of the optimiser is
 // then worth the same for all of them.

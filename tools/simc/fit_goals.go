@@ -147,8 +147,8 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 	if o.Supervision, err = f.supervision(set, job.source.Shape().Outputs); err != nil {
 		return err
 	}
-	if i := set.Image; i != nil && f.augment == "auto" {
-		o.Image = &trainer.Image{Height: i.Height, Width: i.Width, Channels: i.Channels, Planar: i.Planar}
+	if f.augment == "auto" {
+		o.Image = set.Image
 	}
 	if f.validation == "" {
 		return nil

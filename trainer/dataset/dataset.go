@@ -57,12 +57,6 @@ type Part struct {
 	Targets []float32 // sample-major, Samples × Outputs, finite; nil in a classification
 }
 
-// Image is how the values of an input are pixels.
-type Image struct {
-	Height, Width, Channels int
-	Planar                  bool // channel after channel; otherwise the channels of a pixel lie together
-}
-
 // Set is a data set. Its slices are shared by whoever holds it and must not be changed.
 type Set struct {
 	Name     string

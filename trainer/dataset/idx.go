@@ -48,18 +48,6 @@ func openIDX(in folder, o Options) (*Set, error) {
 	return set.finish(o, true)
 }
 
-// imageOf reads the axes behind the samples as rows × columns, and channels if there is a third; nil when
-// they are no image's.
-func imageOf(shape []int) *Image {
-	switch len(shape) {
-	case 2:
-		return &Image{Height: shape[0], Width: shape[1], Channels: 1}
-	case 3:
-		return &Image{Height: shape[0], Width: shape[1], Channels: shape[2]}
-	}
-	return nil
-}
-
 func widen(labels []byte) []int32 {
 	wide := make([]int32, len(labels))
 	for s, label := range labels {

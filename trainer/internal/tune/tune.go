@@ -24,7 +24,7 @@ type Samples struct {
 	Shift, Gain []float32
 
 	// Moves, when not nil, has every sample moved anew in each epoch by one of them, drawn at random.
-	Moves *Moves
+	Moves Moves
 
 	Goal Goal // of every sample, and the teacher's outputs of every move of it in turn
 }
@@ -34,7 +34,7 @@ func (s *Samples) variants() int {
 	if s.Moves == nil {
 		return 1
 	}
-	return len(s.Moves.By)
+	return len(s.Moves)
 }
 
 // Options says how to train.
