@@ -55,6 +55,13 @@ type Source interface {
 	Sensitivity(ctx context.Context, task Task, seed uint64) (states, outputs []float64, err error)
 }
 
+// Labelled is a source that may know what the outputs ought to be: a class in [0, Outputs) per sample, or
+// Outputs numbers per sample (sample-major). nil where it does not know; never both.
+type Labelled interface {
+	Labels() []int32
+	Targets() []float32
+}
+
 // contractive is a source that knows its teacher's weights and so can tell scales at which the teacher
 // itself satisfies ‖A‖∞ ≤ κ, none below those given.
 type contractive interface {

@@ -29,6 +29,7 @@ const mostCoarser = 1.125
 func (p *Program) Quantise() (string, error) {
 	p.Quantised = &sparse.Matrix[int16]{Rows: p.Weights.Rows, Cols: p.Weights.Cols, Indptr: p.Weights.Indptr, Indices: p.Weights.Indices, Data: make([]int16, len(p.Weights.Data))}
 	widest := 0
+	p.asTrained = 0
 	err := p.eachSegment(func(segment *simb.Segment, first, end int) error {
 		for i := first; i < end; i++ {
 			row := &p.Rows[i]
@@ -38,7 +39,10 @@ func (p *Program) Quantise() (string, error) {
 			}
 			inLoop := func(j int32) bool {
 				s := p.stateColumn(j)
-				return segment.Sweeps > 0 && s >= first && s < end
+				return s >= first && s < end
+			}
+			if segment.Sweeps == 0 {
+				inLoop = nil
 			}
 			bits, err := p.quantiseRow(i, unit, p.wantedUnit(i), inLoop)
 			if err != nil {
@@ -52,13 +56,17 @@ func (p *Program) Quantise() (string, error) {
 		return "", err
 	}
 	bits, err := p.quantiseOutputs()
-	return fmt.Sprintf("%d of %d weights rounded to zero; accumulators of at most %d bits", p.Quantised.Stored()-p.Quantised.NNZ(), p.Quantised.Stored(), max(bits, widest)), err
+	detail := fmt.Sprintf("%d of %d weights rounded to zero; accumulators of at most %d bits", p.Quantised.Stored()-p.Quantised.NNZ(), p.Quantised.Stored(), max(bits, widest))
+	if p.trained() {
+		detail += fmt.Sprintf("; %d of %d rows at their trained levels, the others rounded", p.asTrained, len(p.Rows))
+	}
+	return detail, err
 }
 
 // wantedUnit returns the finest real unit of the accumulator with which all weights of a row fit their
 // planes.
 func (p *Program) wantedUnit(i int) float64 {
-	limit := float64(quant.OnePlaneMax)
+	limit := float64(p.Options.Levels)
 	if p.Rows[i].Planes == 2 {
 		limit = quant.TwoPlaneMax
 	}
@@ -112,6 +120,10 @@ func (p *Program) columnSteps(j int32) int64 {
 // the accumulator needs.
 func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(int32) bool) (int, error) {
 	row := &p.Rows[i]
+	if bits, ok := p.trainedRow(i, unit, inLoop != nil); ok {
+		p.asTrained++
+		return bits, nil
+	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
 	for range 200 {
 		first, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
@@ -213,7 +225,7 @@ func leakyMultiplier(ratio float64) quant.Multiplier {
 // the largest q: the bounds that a reader computes.
 func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total int64, planeSums [2]int64) {
 	row := &p.Rows[i]
-	lo, hi := float64(-quant.OnePlaneMax), float64(quant.OnePlaneMax)
+	lo, hi := -float64(p.Options.Levels), float64(p.Options.Levels)
 	if row.Planes == 2 {
 		lo, hi = quant.TwoPlaneMin, quant.TwoPlaneMax
 	}
@@ -263,6 +275,9 @@ func (p *Program) quantiseOutputs() (int, error) {
 		largest = max(largest, size)
 	}
 	p.OutputScale = upShort(max(finest/16, largest*0x1p-29, leastScale))
+	if trained, ok := p.trainedOutputs(); ok {
+		p.OutputScale = quant.RoundUp(max(trained/16, largest*0x1p-29, leastScale), 1)
+	}
 	if math.IsInf(float64(p.OutputScale), 0) {
 		return 0, fmt.Errorf("the outputs reach %.3g, beyond float32: scale the weights of C, D or d down: %w", largest, ErrUnfit)
 	}
