@@ -26,7 +26,9 @@ type shard struct {
 	all      []int32   // all features
 	row      []float32 // scratch, per feature
 	scratch  lossScratch
-	loss     float64
+
+	sample, move [lanes]int // per lane: where its inputs begin, and how they are moved
+	loss         float64
 }
 
 func newShard(n *Net) *shard {
@@ -50,19 +52,23 @@ func lineOf(lines []float32, j int) []float32 { return lines[j*lanes : (j+1)*lan
 // zeros.
 func (s *shard) load(p *plan, samples *Samples, width int, chosen []int) {
 	variants := samples.variants()
+	for lane, variant := range chosen {
+		s.sample[lane], s.move[lane] = variant/variants*width, variant%variants
+	}
+	at, move := s.sample[:len(chosen)], s.move[:len(chosen)]
 	for _, j := range p.inputs {
-		line, at := lineOf(s.values, int(j)), int(j)-p.states
+		line, input := lineOf(s.values, int(j)), int(j)-p.states
 		if samples.Moves != nil {
-			samples.Moves.load(line, samples.Inputs, width, at, chosen)
+			samples.Moves.load(line, samples.Inputs, at, move, input)
 		} else {
-			for k, variant := range chosen {
-				line[k] = samples.Inputs[variant/variants*width+at]
+			for lane, first := range at {
+				line[lane] = samples.Inputs[first+input]
 			}
 		}
 		if samples.Gain != nil {
-			shift, gain := samples.Shift[at], samples.Gain[at]
-			for k, v := range line[:len(chosen)] {
-				line[k] = float32((v - shift) * gain)
+			shift, gain := samples.Shift[input], samples.Gain[input]
+			for lane, v := range line[:len(chosen)] {
+				line[lane] = float32((v - shift) * gain)
 			}
 		}
 		clear(line[len(chosen):])
