@@ -128,5 +128,3 @@ func (s *ModelSource) contractiveScales(scales []float64, kappa float64) []float
 	}
 	return out
 }
-
-func (s *ModelSource) allInputs() []float32 { return s.run.inputs }

@@ -115,5 +115,3 @@ func (s *NetworkSource) contractiveScales(scales []float64, kappa float64) []flo
 	}
 	return out
 }
-
-func (s *NetworkSource) allInputs() []float32 { return s.run.inputs }

@@ -182,5 +182,3 @@ func (s *StatesSource) Batches(ctx context.Context, visit func(*Batch) error) er
 func (s *StatesSource) Sensitivity(context.Context, Task, uint64) (states, outputs []float64, err error) {
 	return nil, nil, nil
 }
-
-func (s *StatesSource) allInputs() []float32 { return s.u }

@@ -238,7 +238,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	source := mustSource(t, network, inputs)
 	for _, o := range []Options{
 		{}, {NNZ: -1}, {NNZ: 5, Lambda: 1}, {Lambda: -1}, {Lambda: math.NaN()}, {Lambda: math.Inf(1)},
-		{NNZ: 9, Structure: "loose"}, {NNZ: 9, Task: "guess"}, {NNZ: 9, Penalty: "elastic"},
+		{NNZ: 9, Structure: "loose"}, {NNZ: 9, Task: "guess"}, {NNZ: 9, Penalty: "huber"},
 		{NNZ: 9, Kappa: 1}, {NNZ: 9, Kappa: -0.5}, {NNZ: 9, Kappa: math.NaN()}, {NNZ: 9, Ridge: -1}, {NNZ: 9, Ridge: math.NaN()},
 		{NNZ: 9, InputLo: []float32{0}}, {NNZ: 9, InputLo: []float32{0, 0, 0, 1}, InputHi: []float32{1, 1, 1, 0}},
 	} {

@@ -311,7 +311,7 @@ func newFitter(t *testing.T, s Source, o Options) *fitter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fitter{ctx: context.Background(), source: s, shape: s.Shape(), options: o, rowsFrom: rowOrder(s.Shape(), o.Structure)}
+	f := fitterFor(context.Background(), s, o)
 	if err := f.gather(); err != nil {
 		t.Fatal(err)
 	}

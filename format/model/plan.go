@@ -16,65 +16,35 @@ type Plan struct {
 	// States. No zeros are stored.
 	Weights *sparse.Matrix[float32]
 
-	// Groups are the rows of Weights that are computed together: every level of independent states,
-	// every loop, the outputs. A state is in the earliest level that follows all it reads.
+	// Groups are the rows of Weights that are computed together: those of sparse.Levels, then the
+	// outputs.
 	Groups [][]int
 }
 
 // Plan lays the model out in the order in which it is computed: states by level, within a level as they
 // are numbered.
 func (m *Model) Plan() *Plan {
-	a, b, c, d := m.A.Compact(), m.B.Compact(), m.C.Compact(), m.D.Compact()
+	a, c := m.A.Compact(), m.C.Compact()
 	alive := reaching(a, c)
-	components := sparse.Components(a)
-	depth := make([]int, m.States()) // of a state that is alive
-	var levels, loops [][]int        // by depth; loops one for one, at the depth of the same index in loopDepth
-	var loopDepth []int
-	for _, component := range components {
-		if !alive[component[0]] {
-			continue
-		}
-		k := 0
-		for _, i := range component {
-			cols, _ := a.Row(i)
-			for _, j := range cols {
-				if !slices.Contains(component, int(j)) {
-					k = max(k, depth[j]+1)
-				}
-			}
-		}
-		for _, i := range component {
-			depth[i] = k
-		}
-		for len(levels) <= k {
-			levels = append(levels, nil)
-		}
-		if sparse.IsLoop(a, component) {
-			loops, loopDepth = append(loops, component), append(loopDepth, k)
-		} else {
-			levels[k] = append(levels[k], component[0])
+	number := make([]int, m.States()) // of a state among those alive, or −1
+	var states []int
+	for i := range number {
+		number[i] = -1
+		if alive[i] {
+			number[i] = len(states)
+			states = append(states, i)
 		}
 	}
 	p := &Plan{}
-	add := func(states []int) {
-		group := make([]int, len(states))
-		for r := range group {
-			group[r] = len(p.States) + r
+	for _, level := range sparse.Levels(a.SelectRows(states).MapColumns(len(states), number)) {
+		group := make([]int, len(level))
+		for r, k := range level {
+			group[r] = len(p.States)
+			p.States = append(p.States, states[k])
 		}
-		if len(group) > 0 {
-			p.States, p.Groups = append(p.States, states...), append(p.Groups, group)
-		}
+		p.Groups = append(p.Groups, group)
 	}
-	for k, level := range levels {
-		slices.Sort(level)
-		add(level)
-		for l, loop := range loops {
-			if loopDepth[l] == k {
-				add(loop)
-			}
-		}
-	}
-	p.stack(a, b, c, d)
+	p.stack(a, m.B.Compact(), c, m.D.Compact())
 	return p
 }
 

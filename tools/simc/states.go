@@ -35,6 +35,10 @@ func openStates(f *fitFlags) (*fitJob, error) {
 	if err := f.boxStates(source, &o); err != nil {
 		return nil, err
 	}
+	f.chooseEpochs(&o, source.Shape().Samples)
+	if err := f.superviseStates(source, &o); err != nil {
+		return nil, err
+	}
 	if o.Task == "" && source.Targets() != nil {
 		o.Task = trainer.Regression
 	}

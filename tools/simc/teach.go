@@ -24,8 +24,9 @@ type teachReport struct {
 type teachFlags struct {
 	data, task, hidden, classWeights, output string
 
-	epochs int
-	seed   uint64
+	epochs  int
+	augment bool
+	seed    uint64
 }
 
 func newTeach(e *env) *cobra.Command {
@@ -49,6 +50,7 @@ and the network takes them as they are: raw readings need no scaling of their ow
 	f.StringVar(&flags.classWeights, "class-weights", "none", "weights of the classes in the loss: none, balanced or sqrt")
 	f.StringVar(&flags.hidden, "hidden", "64,32,16", "widths of the hidden layers")
 	f.IntVar(&flags.epochs, "epochs", 0, "passes over the training part (0: chosen by the number of samples)")
+	f.BoolVar(&flags.augment, "augment", false, "show images moved by at most a pixel, drawn anew in every epoch")
 	f.Uint64Var(&flags.seed, "seed", 0, "seed of initialisation and order")
 	f.StringVarP(&flags.output, "output", "o", "teacher.onnx", "file to write")
 	return command
@@ -67,7 +69,7 @@ func runTeach(ctx context.Context, e *env, flags teachFlags) error {
 		return err
 	}
 	report, err := e.teachTo(ctx, set, teacher.Config{
-		Hidden: hidden, Epochs: flags.epochs, Seed: flags.seed, ClassWeights: dataset.ClassWeighting(flags.classWeights),
+		Hidden: hidden, Epochs: flags.epochs, Seed: flags.seed, ClassWeights: dataset.ClassWeighting(flags.classWeights), Augment: flags.augment,
 	}, flags.output)
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ type Config struct {
 	// Classification only.
 	ClassWeights dataset.ClassWeighting
 
+	// Augment shows images (Set.Image) moved by at most a pixel, drawn anew in every epoch.
+	Augment bool
+
 	Seed uint64 // of the first weights and the order of the samples
 
 	// Progress, when it is not nil, is called after every epoch with the mean loss over it.
@@ -133,6 +136,8 @@ func (c Config) check(set *dataset.Set) (Config, error) {
 		return c, fmt.Errorf("the network would have %d weights, at most %d are trained: %w", weights, maxWeights, ErrConfig)
 	case c.Epochs < 0 || c.Epochs > maxEpochs:
 		return c, fmt.Errorf("%d epochs, between 1 and %d are needed: %w", c.Epochs, maxEpochs, ErrConfig)
+	case c.Augment && set.Image == nil:
+		return c, fmt.Errorf("only images can be moved, and %s is not known to hold any: %w", set.Name, ErrConfig)
 	case c.Batch < 0:
 		return c, fmt.Errorf("batches of %d samples: %w", c.Batch, ErrConfig)
 	case !(c.LearningRate > 0 && c.LearningRate <= 1):

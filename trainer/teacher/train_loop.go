@@ -27,6 +27,8 @@ type trainer struct {
 
 	random *rand.PCG
 	order  []int
+	moves  [][]int32 // of images, nil without
+	moved  []uint8   // per sample: its move in this epoch
 	batch  *batch
 	tasks  []task
 	memory []*scratch
@@ -63,6 +65,9 @@ func newTrainer(set *dataset.Set, c Config) (*trainer, error) {
 	for k := range t.order {
 		t.order[k] = k
 	}
+	if c.Augment {
+		t.moves, t.moved = set.Image.OnePixel(), make([]uint8, set.Train.Samples)
+	}
 	t.batch = newBatch(t.net, c.Batch)
 	for k := range t.net {
 		for block := range t.batch.layers[k].blocks + 1 {
@@ -91,6 +96,10 @@ func (t *trainer) epoch(ctx context.Context) (float64, error) {
 	for last := len(t.order) - 1; last > 0; last-- {
 		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(last+1))
 		t.order[last], t.order[chosen] = t.order[chosen], t.order[last]
+	}
+	for k := range t.moved {
+		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(len(t.moves)))
+		t.moved[k] = uint8(chosen)
 	}
 	loss := 0.0
 	for first := 0; first < len(t.order); first += t.config.Batch {
@@ -138,7 +147,7 @@ func (t *trainer) learn() {
 // derive runs sample s of the batch forward and backward.
 func (t *trainer) derive(s int, mem *scratch) {
 	row, scale := t.batch.samples[s], 1/float64(len(t.batch.samples))
-	t.batch.forward(t.net, s, t.x[row*t.set.Features:(row+1)*t.set.Features])
+	t.batch.forward(t.net, s, t.sample(row, mem))
 	last := &t.net[len(t.net)-1]
 	outputs := t.batch.layers[len(t.net)-1].z[s*last.stride:][:last.out]
 	if t.targets != nil {
@@ -148,6 +157,23 @@ func (t *trainer) derive(s int, mem *scratch) {
 		t.batch.loss[s] = t.classes[label] * crossEntropy(outputs, label, scale*t.classes[label], mem.probabilities)
 	}
 	t.batch.backward(t.net, s, mem)
+}
+
+// sample returns the inputs of a sample, moved as it is in this epoch.
+func (t *trainer) sample(row int, mem *scratch) []float32 {
+	x := t.x[row*t.set.Features : (row+1)*t.set.Features]
+	if t.moves == nil || t.moved[row] == 0 {
+		return x
+	}
+	mem.image = mem.image[:0]
+	for _, from := range t.moves[t.moved[row]] {
+		v := float32(0)
+		if from >= 0 {
+			v = x[from]
+		}
+		mem.image = append(mem.image, v)
+	}
+	return mem.image
 }
 
 // parallel runs do(0) … do(n−1), each worker with a memory of its own.

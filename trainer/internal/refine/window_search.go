@@ -137,6 +137,15 @@ func (p *windowPlanner) steps() int {
 	return steps
 }
 
+// saliency is what all slices keep.
+func (p *windowPlanner) saliency() float64 {
+	sum := 0.0
+	for _, s := range p.slices {
+		sum += s.saliency
+	}
+	return sum
+}
+
 // shrink removes the steps that are missed least until the budget is met.
 func (p *windowPlanner) shrink() {
 	for n := p.steps(); n > max(0, p.budget); n-- {
@@ -236,22 +245,4 @@ func (p *windowPlanner) gainMore(than float64) bool {
 	s.remove(step) // the gain had been overestimated
 	s.best.gain = than
 	return false
-}
-
-// repack spares the steps that the kept entries do not need, and uses them.
-func (p *windowPlanner) repack() {
-	for _, s := range p.slices {
-		kept := make([][]int32, len(s.rows))
-		for r := range s.rows {
-			for e, keep := range s.rows[r].kept {
-				if keep {
-					kept[r] = append(kept[r], s.rows[r].Columns[e])
-				}
-			}
-		}
-		if starts := sparse.WindowStarts(kept, p.layout); len(starts) < len(s.steps) {
-			p.open(s, starts)
-		}
-	}
-	p.grow()
 }

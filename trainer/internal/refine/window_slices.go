@@ -48,15 +48,15 @@ func newRegrouping(level []*plannedSlice, size int) *regrouping {
 		slices.SortStableFunc(order, func(a, b int32) int { return descending(row.Saliency[a], row.Saliency[b]) })
 		g.worth[i] = make([]float64, len(level))
 		for k, s := range level {
-			g.worth[i][k] = s.worthOf(row, order)
+			g.worth[i][k] = s.wouldKeep(row, order)
 		}
 	}
 	return g
 }
 
-// worthOf returns the saliency that a row could keep under the slice's steps; order is its entries by
+// wouldKeep returns the saliency that a row could keep under the slice's steps; order is its entries by
 // falling saliency.
-func (s *plannedSlice) worthOf(row WindowRow, order []int32) float64 {
+func (s *plannedSlice) wouldKeep(row WindowRow, order []int32) float64 {
 	alone := newWindowCover([]WindowRow{row}, s.lanes, int(s.width))
 	for k, step := range s.steps {
 		alone.steps = append(alone.steps, &windowStep{start: step.start, at: k, held: make([][]int32, 1)})

@@ -27,8 +27,8 @@ type WindowPlan struct {
 //
 // Steps are exchanged as wholes: steps that cover everything are removed one after the other, the one
 // that is missed least first (when most can stay), or added where they gain most (when few can), and
-// then moved where they gain more than is lost. Rows are grouped by what they are worth and then moved
-// to the slices whose windows serve them best, as in k-means. A local optimum; on small problems
+// then moved where they gain more than is lost. Rows are grouped by what they are worth, or where,
+// and then moved to the slices whose windows serve them best, as in k-means. A local optimum; on small problems
 // TestWindowPlanIsNearTheBest compares it with an exhaustive search.
 //
 // earlier may hold the Slices of an earlier plan for the same levels, whose rows may have lost entries
@@ -37,42 +37,74 @@ type WindowPlan struct {
 // Deterministic. A budget below 1 keeps nothing. The layout must be valid.
 func PlanWindows(levels [][]WindowRow, layout sparse.WindowLayout, budget int, earlier [][][]int) *WindowPlan {
 	p := &windowPlanner{layout: layout, budget: budget}
-	for level, rows := range levels {
-		if earlier == nil {
-			p.openSlices(level, groupByWorth(rows, layout.Rows), rows)
-		} else {
+	regroupings := 1
+	if earlier != nil {
+		for level, rows := range levels {
 			p.openSlices(level, earlier[level], rows)
 		}
-	}
-	rounds := 1
-	if earlier == nil {
-		rounds = 2
-	}
-	for range rounds {
 		p.cover()
+	} else {
+		p.group(levels)
+		regroupings = 2
+	}
+	for range regroupings {
 		if !p.regroup() {
 			break
 		}
+		p.cover()
 	}
-	p.cover()
 	p.relocate()
-	p.repack()
 	return p.plan(levels)
 }
 
-// groupByWorth cuts the rows with entries, those worth most first, into slices.
-func groupByWorth(rows []WindowRow, size int) [][]int {
-	worth := make([]float64, len(rows))
+// group opens and covers the slices of all levels, cut from the rows in one of two orders, the one with
+// which more is kept: by what rows are worth, or by where they are worth it.
+func (p *windowPlanner) group(levels [][]WindowRow) {
+	best := -1.0
+	for _, key := range []func(WindowRow) float64{worthOf, placeOf} {
+		o := &windowPlanner{layout: p.layout, budget: p.budget}
+		for level, rows := range levels {
+			o.openSlices(level, cutBy(rows, key, p.layout.Rows), rows)
+		}
+		o.cover()
+		if kept := o.saliency(); kept > best {
+			best, p.slices = kept, o.slices
+		}
+	}
+}
+
+// worthOf is the saliency of all entries of a row.
+func worthOf(row WindowRow) float64 {
+	sum := 0.0
+	for _, v := range row.Saliency {
+		sum += v
+	}
+	return sum
+}
+
+// placeOf is the mean column of a row's saliency; 0 when it has none.
+func placeOf(row WindowRow) float64 {
+	moment, sum := 0.0, worthOf(row)
+	for e, v := range row.Saliency {
+		moment += float64(v * float64(row.Columns[e]))
+	}
+	if sum == 0 {
+		return 0
+	}
+	return moment / sum
+}
+
+// cutBy cuts the rows with entries, by falling key, into slices.
+func cutBy(rows []WindowRow, key func(WindowRow) float64, size int) [][]int {
+	keys := make([]float64, len(rows))
 	var order []int
 	for i, row := range rows {
-		for _, v := range row.Saliency {
-			worth[i] += v
-		}
 		if len(row.Columns) > 0 {
+			keys[i] = key(row)
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return descending(worth[a], worth[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return descending(keys[a], keys[b]) })
 	return slices.Collect(slices.Chunk(order, size))
 }
 

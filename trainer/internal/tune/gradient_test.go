@@ -234,7 +234,7 @@ func TestGradientIsThatOfTheEquilibrium(t *testing.T) {
 				chosen := batch[k*lanes : min((k+1)*lanes, 70)]
 				s.load(tuner.plan, samples, n.Inputs, chosen)
 				s.forward(n, tuner.plan, tuner.params.weights)
-				s.derive(&samples.Goal, chosen, 1./70)
+				s.derive(&samples.Goal, chosen, 1, 1./70)
 				s.backward(n, tuner.plan, tuner.params.weights, false)
 				loss += s.loss
 				for i, r := range n.Rows {

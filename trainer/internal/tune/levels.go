@@ -13,6 +13,9 @@ type Levels struct {
 	// samples when rounding begins. Entries for features that carry nothing are positive too.
 	Column func(lo, hi []float32) []float32
 
+	// Scale returns the scale nearest to the wanted one that row i may have.
+	Scale func(i int, column []float32, wanted float64) float32
+
 	From  float64 // the part of all steps after which weights are rounded
 	Fixed float64 // the part after which the rows' scales stay as they are
 }
@@ -100,7 +103,10 @@ func (t *tuner) scaleOf(i int) float32 {
 	}
 	best, least := float32(0), math.Inf(1)
 	for part := 1.0; part >= 0.4; part *= 0.97 {
-		scale := float32(part * largest / float64(t.options.Levels.Most))
+		scale := t.options.Levels.Scale(i, t.rounder.Column, part*largest/float64(t.options.Levels.Most))
+		if scale == best {
+			continue
+		}
 		if off := t.roundRow(i, s, scale, nil); off < least {
 			best, least = scale, off
 		}
@@ -120,7 +126,7 @@ func (t *tuner) ranges() (lo, hi []float32) {
 	for first := 0; first < t.samples.Count; first += lanes {
 		chosen = chosen[:0]
 		for k := first; k < min(first+lanes, t.samples.Count); k++ {
-			chosen = append(chosen, k)
+			chosen = append(chosen, k*t.samples.variants())
 		}
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, t.params.weights)

@@ -14,6 +14,7 @@ type Goal struct {
 	Teacher []float32 // samples × q: the teacher's outputs (classification: probabilities at Temperature)
 
 	Regression bool
+	Lowest     bool      // classification: the lowest output is the likeliest class
 	Weights    []float32 // classification: weight of each class's samples in the loss; nil: 1
 	Spread     []float64 // regression: what each output's error is divided by
 
@@ -28,17 +29,25 @@ func newLossScratch(outputs int) lossScratch {
 	return lossScratch{make([]float64, outputs), make([]float64, outputs)}
 }
 
-// derive replaces the outputs of the chosen samples by the derivatives of scale · loss and adds the loss to
+// derive replaces the outputs of the chosen variants of samples by the derivatives of scale · loss and sets
 // s.loss.
-func (s *shard) derive(g *Goal, chosen []int, scale float64) {
+func (s *shard) derive(g *Goal, chosen []int, variants int, scale float64) {
 	q := len(s.outputs) / lanes
 	s.loss = 0
-	for lane, sample := range chosen {
-		if g.Regression {
-			s.loss += g.squared(s.outputs[lane:], sample, q, scale)
-		} else {
-			s.loss += g.crossEntropy(s.outputs[lane:], sample, q, scale, &s.scratch)
+	for lane, variant := range chosen {
+		y, sample := s.outputs[lane:], variant/variants
+		var teacher, targets []float32
+		if g.Distill > 0 {
+			teacher = g.Teacher[variant*q : (variant+1)*q]
 		}
+		if !g.Regression {
+			s.loss += g.crossEntropy(y, sample, teacher, q, scale, &s.scratch)
+			continue
+		}
+		if g.Distill < 1 {
+			targets = g.Targets[sample*q : (sample+1)*q]
+		}
+		s.loss += g.squared(y, targets, teacher, q, scale)
 	}
 	for k := range q {
 		clear(lineOf(s.outputs, k)[len(chosen):])
@@ -47,9 +56,15 @@ func (s *shard) derive(g *Goal, chosen []int, scale float64) {
 
 // crossEntropy is (1 − α)·CE(label, softmax y) + α T²·KL(teacher, softmax(y/T)), up to the teacher's
 // entropy (Hinton, Vinyals, Dean, arXiv 1503.02531), times the class's weight. y[k·lanes] is output k.
-func (g *Goal) crossEntropy(y []float32, sample, q int, scale float64, mem *lossScratch) float64 {
+func (g *Goal) crossEntropy(y []float32, sample int, teacher []float32, q int, scale float64, mem *lossScratch) float64 {
 	if g.Labels != nil && g.Weights != nil {
 		scale *= float64(g.Weights[g.Labels[sample]])
+	}
+	if g.Lowest {
+		scale = -scale
+		for k := range q {
+			y[k*lanes] = -y[k*lanes]
+		}
 	}
 	top := y[0]
 	for k := range q {
@@ -74,10 +89,6 @@ func (g *Goal) crossEntropy(y []float32, sample, q int, scale float64, mem *loss
 		}
 		mem.hard[label]--
 	}
-	teacher := []float32(nil)
-	if g.Distill > 0 {
-		teacher = g.Teacher[sample*q : (sample+1)*q]
-	}
 	for k := range q {
 		d := 0.0
 		if g.Distill < 1 {
@@ -92,11 +103,11 @@ func (g *Goal) crossEntropy(y []float32, sample, q int, scale float64, mem *loss
 		}
 		y[k*lanes] = float32(d * scale)
 	}
-	return loss * scale
+	return loss * math.Abs(scale)
 }
 
 // squared is ½/q Σ_k ((1 − α)(y − target)² + α(y − teacher)²)/spread².
-func (g *Goal) squared(y []float32, sample, q int, scale float64) float64 {
+func (g *Goal) squared(y, targets, teacher []float32, q int, scale float64) float64 {
 	loss := 0.0
 	for k := range q {
 		inverse := 1 / g.Spread[k]
@@ -105,9 +116,9 @@ func (g *Goal) squared(y []float32, sample, q int, scale float64) float64 {
 		for _, part := range []struct {
 			from []float32
 			part float64
-		}{{g.Targets, 1 - g.Distill}, {g.Teacher, g.Distill}} {
+		}{{targets, 1 - g.Distill}, {teacher, g.Distill}} {
 			if part.part > 0 {
-				off := v - float64(part.from[sample*q+k])
+				off := v - float64(part.from[k])
 				loss += float64(part.part*each) * float64(off*off) / 2
 				d += float64(part.part*each) * off
 			}

@@ -26,7 +26,9 @@ type shard struct {
 	all      []int32   // all features
 	row      []float32 // scratch, per feature
 	scratch  lossScratch
-	loss     float64
+
+	sample, move [lanes]int // per lane: where its inputs begin, and how they are moved
+	loss         float64
 }
 
 func newShard(n *Net) *shard {
@@ -46,17 +48,27 @@ func newShard(n *Net) *shard {
 // lineOf returns column j of an array of lines.
 func lineOf(lines []float32, j int) []float32 { return lines[j*lanes : (j+1)*lanes] }
 
-// load fills in the inputs that the plan reads for the chosen samples; lanes without a sample get zeros.
+// load fills in the inputs that the plan reads for the chosen variants of samples; lanes without one get
+// zeros.
 func (s *shard) load(p *plan, samples *Samples, width int, chosen []int) {
+	variants := samples.variants()
+	for lane, variant := range chosen {
+		s.sample[lane], s.move[lane] = variant/variants*width, variant%variants
+	}
+	at, move := s.sample[:len(chosen)], s.move[:len(chosen)]
 	for _, j := range p.inputs {
-		line, at := lineOf(s.values, int(j)), int(j)-p.states
-		for k, sample := range chosen {
-			line[k] = samples.Inputs[sample*width+at]
+		line, input := lineOf(s.values, int(j)), int(j)-p.states
+		if samples.Moves != nil {
+			samples.Moves.load(line, samples.Inputs, at, move, input)
+		} else {
+			for lane, first := range at {
+				line[lane] = samples.Inputs[first+input]
+			}
 		}
 		if samples.Gain != nil {
-			shift, gain := samples.Shift[at], samples.Gain[at]
-			for k, v := range line[:len(chosen)] {
-				line[k] = float32((v - shift) * gain)
+			shift, gain := samples.Shift[input], samples.Gain[input]
+			for lane, v := range line[:len(chosen)] {
+				line[lane] = float32((v - shift) * gain)
 			}
 		}
 		clear(line[len(chosen):])

@@ -51,30 +51,29 @@ func (t *tuner) wanted() int {
 	return t.options.Budget + int(float64(t.started-t.options.Budget)*left*left*left)
 }
 
-// remove takes out the weights with the smallest |w|·√(mean g²), the root of Adam's second moment, until
-// so many numbers are left, and states that nothing reads or that read nothing.
+// remove takes out the weights with the smallest scores until so many numbers are left, and states that
+// nothing reads or that read nothing. With windows, entries that fall out of the steps go first.
 func (t *tuner) remove(rows [][]entry, wanted int) {
+	s := newSurvivors(t.net, rows)
+	if t.options.Windows != nil {
+		t.keepWindows(s)
+	}
 	type candidate struct {
 		row, k int
 		score  float32
 	}
-	constant := t.net.constant()
 	var list []candidate
-	count := 0
+	constant := t.net.constant()
 	for i, row := range rows {
-		count += len(row)
 		for k, e := range row {
-			if e.feature == constant {
-				continue
+			if e.feature != constant {
+				list = append(list, candidate{i, k, t.score(e)})
 			}
-			score := e.weight * t.params.unbias2[max(e.age-1, 0)] * float32(math.Sqrt(float64(e.second)))
-			list = append(list, candidate{i, k, max(score, -score)})
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
 	})
-	s := newSurvivors(t.net, rows)
 	for _, c := range list {
 		if s.count <= wanted {
 			break
@@ -82,6 +81,55 @@ func (t *tuner) remove(rows [][]entry, wanted int) {
 		s.drop(c.row, c.k)
 	}
 	s.apply(rows)
+}
+
+// score is what keeping a weight is worth: |w|·√(mean g²), the root of Adam's second moment, which is the
+// loss's first-order change to within the gradient's sign; or |w| alone.
+func (t *tuner) score(e entry) float32 {
+	size := max(e.weight, -e.weight)
+	if t.options.Magnitude {
+		return size
+	}
+	return size * t.params.unbias2[max(e.age-1, 0)] * float32(math.Sqrt(float64(e.second)))
+}
+
+// Prune returns the net with the weights of the smallest scores taken out until budget numbers are left,
+// and with them states that nothing reads or that read nothing. The net stays as it was.
+func Prune(n *Net, budget int, score func(row int, feature int32, weight float32) float64) *Net {
+	rows := make([][]entry, len(n.Rows))
+	type candidate struct {
+		row, k int
+		score  float64
+	}
+	var list []candidate
+	for i, r := range n.Rows {
+		for k, j := range r.Support {
+			rows[i] = append(rows[i], entry{feature: j, weight: r.Weights[k]})
+			if j != n.constant() {
+				list = append(list, candidate{i, k, score(i, j, r.Weights[k])})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
+	})
+	s := newSurvivors(n, rows)
+	for _, c := range list {
+		if s.count <= budget {
+			break
+		}
+		s.drop(c.row, c.k)
+	}
+	s.apply(rows)
+	out := n.clone()
+	for i, row := range rows {
+		out.Rows[i] = Row{}
+		for _, e := range row {
+			out.Rows[i].Support = append(out.Rows[i].Support, e.feature)
+			out.Rows[i].Weights = append(out.Rows[i].Weights, e.weight)
+		}
+	}
+	return out
 }
 
 // survivors keeps track of what is left while weights are removed.

@@ -23,7 +23,18 @@ type Samples struct {
 	// Shift and Gain, when not nil, standardise inputs: the net sees (u_j − Shift_j)·Gain_j.
 	Shift, Gain []float32
 
-	Goal Goal
+	// Moves, when not nil, has every sample moved anew in each epoch by one of them, drawn at random.
+	Moves Moves
+
+	Goal Goal // of every sample, and the teacher's outputs of every move of it in turn
+}
+
+// variants is in how many ways a sample may be seen; variant v of sample s has the number s·variants + v.
+func (s *Samples) variants() int {
+	if s.Moves == nil {
+		return 1
+	}
+	return len(s.Moves)
 }
 
 // Options says how to train.
@@ -36,6 +47,11 @@ type Options struct {
 	// removals that begin with the first step and end after the part PruneUntil of all steps.
 	Budget     int
 	PruneUntil float64
+
+	// Magnitude removes by |w| alone instead of |w| times the root of Adam's second moment.
+	Magnitude bool
+
+	Windows *Windows // not nil: what is left packs into few steps of a kernel
 
 	// Regrow is the part of the weights that move to where the gradient is largest at the first removal;
 	// it falls to 0 at the part RegrowUntil of all steps.
@@ -62,9 +78,15 @@ const (
 	denseBatches = 4 // gradients of absent weights are summed over so many batches before weights move
 )
 
+// Result is what Run gives.
+type Result struct {
+	Net      *Net
+	Rounding *Rounding // with Options.Levels
+}
+
 // Run trains a net, which it leaves as it was, and returns the trained one. The loss is averaged over
 // batches of samples in an order that Seed draws. Errors: ctx's, or one that wraps ErrDiverged.
-func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Net, error) {
+func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Result, error) {
 	t := newTuner(start, samples, o)
 	for epoch := range o.Epochs {
 		loss, err := t.epoch(ctx)
@@ -78,7 +100,11 @@ func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Net, er
 			o.Progress(epoch+1, loss)
 		}
 	}
-	return t.finish(), nil
+	result := &Result{Net: t.finish()}
+	if o.Levels != nil {
+		result.Rounding = &t.rounder.Rounding
+	}
+	return result, nil
 }
 
 // tuner is one run.
@@ -91,13 +117,15 @@ type tuner struct {
 	params  params
 	rounder rounder
 	shards  []*shard
-	order   []int
+	order   []int // samples
+	seen    []int // the variants of them that an epoch shows, in order
 	random  *rand.PCG
 
 	step, steps int
 	started     int // weights at the start
 	workers     int
 	collecting  bool // gradients of absent weights are summed
+	windows     windowState
 }
 
 func newTuner(start *Net, samples *Samples, o Options) *tuner {
@@ -106,7 +134,7 @@ func newTuner(start *Net, samples *Samples, o Options) *tuner {
 		random: rand.NewPCG(o.Seed, 0x74756e65), workers: runtime.GOMAXPROCS(0),
 	}
 	t.options.Batch = min(o.Batch, samples.Count)
-	t.order = make([]int, samples.Count)
+	t.order, t.seen = make([]int, samples.Count), make([]int, samples.Count)
 	for k := range t.order {
 		t.order[k] = k
 	}
@@ -131,12 +159,20 @@ func (t *tuner) epoch(ctx context.Context) (float64, error) {
 		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(last+1))
 		t.order[last], t.order[chosen] = t.order[chosen], t.order[last]
 	}
+	variants := t.samples.variants()
+	for k, sample := range t.order {
+		t.seen[k] = sample * variants
+		if variants > 1 {
+			drawn, _ := bits.Mul64(t.random.Uint64(), uint64(variants))
+			t.seen[k] += int(drawn)
+		}
+	}
 	loss, batches := 0.0, 0
 	for first := 0; first < len(t.order); first += t.options.Batch {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		loss += t.learn(t.order[first:min(first+t.options.Batch, len(t.order))])
+		loss += t.learn(t.seen[first:min(first+t.options.Batch, len(t.seen))])
 		batches++
 	}
 	return loss / float64(batches), nil
@@ -152,7 +188,7 @@ func (t *tuner) learn(batch []int) float64 {
 		chosen := batch[k*lanes : min((k+1)*lanes, len(batch))]
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, effective)
-		s.derive(&t.samples.Goal, chosen, 1/float64(len(batch)))
+		s.derive(&t.samples.Goal, chosen, t.samples.variants(), 1/float64(len(batch)))
 		s.backward(t.net, t.plan, effective, t.collecting)
 	})
 	loss := 0.0
@@ -203,4 +239,21 @@ func (t *tuner) finish() *Net {
 		}
 	}
 	return out
+}
+
+// Loss returns the mean loss of a net over the samples as they are.
+func Loss(n *Net, samples *Samples) float64 {
+	t := newTuner(n, samples, Options{Epochs: 1, Batch: lanes})
+	s, loss, chosen := t.shards[0], 0.0, make([]int, 0, lanes)
+	for first := 0; first < samples.Count; first += lanes {
+		chosen = chosen[:0]
+		for k := first; k < min(first+lanes, samples.Count); k++ {
+			chosen = append(chosen, k*samples.variants())
+		}
+		s.load(t.plan, samples, n.Inputs, chosen)
+		s.forward(t.net, t.plan, t.params.weights)
+		s.derive(&samples.Goal, chosen, samples.variants(), 1/float64(samples.Count))
+		loss += s.loss
+	}
+	return loss
 }
