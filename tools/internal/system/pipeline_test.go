@@ -1,13 +1,17 @@
 package system
 
 import (
+	"archive/zip"
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/npz"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/verify"
 	simrt "github.com/sparse-implicit/sim/runtime"
@@ -152,4 +156,32 @@ func scoreOf(outputs []float32, set *dataset.Set, part dataset.Part) score {
 		s.balanced += v / float64(set.Classes)
 	}
 	return s
+}
+
+// array is one of an NPZ file.
+type array struct {
+	shape  []int
+	values []float32
+}
+
+func writeNPZ(t *testing.T, path string, arrays map[string]array) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	archive := zip.NewWriter(file)
+	for _, name := range slices.Sorted(maps.Keys(arrays)) {
+		member, err := archive.Create(name + ".npy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := npz.WriteNPY(member, arrays[name].shape, arrays[name].values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
