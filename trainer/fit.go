@@ -101,11 +101,7 @@ func (f *fitter) fitOnce() (*model.Model, error) {
 	}
 	f.lap(&f.report.SecondsRefine)
 	if tunes {
-		wide := fitted
-		if fitted, err = f.fineTune(wide); err != nil {
-			return nil, err
-		}
-		if fitted, err = f.orConvex(wide, fitted); err != nil {
+		if fitted, err = f.fineTune(fitted); err != nil {
 			return nil, err
 		}
 	}
