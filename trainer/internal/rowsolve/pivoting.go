@@ -144,10 +144,10 @@ func (s *solver) solution(g *Gram, p *Problem, cert certificate) *Solution {
 }
 
 // intercept returns the β that is optimal for the coefficients.
-func (g *Gram) intercept(target int, support []int32, coef []float64) float64 {
-	beta := g.TargetMean(target)
+func (s *sums) intercept(target int, support []int32, coef []float64) float64 {
+	beta := s.TargetMean(target)
 	for i, j := range support {
-		beta -= float64(coef[i] * g.FeatureMean(int(j)))
+		beta -= float64(coef[i] * s.FeatureMean(int(j)))
 	}
 	return beta
 }

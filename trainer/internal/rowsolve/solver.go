@@ -16,6 +16,7 @@ type solver struct {
 	// The problem.
 	n          int
 	gram       []float64 // n × n, without the ridge
+	diag       []float64 // of gram
 	c          []float64
 	tt         float64
 	pen        []float64
@@ -72,7 +73,7 @@ func solveWith(s *solver, g *Gram, p *Problem, warm *Solution) (*Solution, error
 
 func (s *solver) load(m *moments, n int, p *Problem) error {
 	omega2 := float64(p.Omega * p.Omega)
-	s.n, s.gram = n, m.g
+	s.n, s.gram, s.diag = n, m.g, m.diag
 	s.c, s.tt = m.c[p.Target*n:(p.Target+1)*n], m.tt[p.Target]
 	if math.IsNaN(s.tt) || math.IsInf(s.tt, 0) {
 		return fmt.Errorf("%w: target %d is not finite in every sample", ErrProblem, p.Target)
@@ -89,7 +90,7 @@ func (s *solver) load(m *moments, n int, p *Problem) error {
 	s.knee = p.Knee
 	s.candidates = s.candidates[:0]
 	consider := func(j int) error {
-		if math.IsNaN(m.g[j*n+j]) || math.IsInf(m.g[j*n+j], 0) || math.IsNaN(s.c[j]) {
+		if math.IsNaN(m.diag[j]) || math.IsInf(m.diag[j], 0) || math.IsNaN(s.c[j]) {
 			return fmt.Errorf("%w: feature %d is not finite in every sample", ErrProblem, j)
 		}
 		if m.ok[j] && !math.IsInf(s.pen[j], 1) {
@@ -129,7 +130,7 @@ func (s *solver) setRidge(p *Problem, omega2 float64) {
 
 // diagonal returns the diagonal entry of feature j, its ridge included.
 func (s *solver) diagonal(j int32) float64 {
-	d := s.gram[int(j)*s.n+int(j)]
+	d := s.diag[j]
 	if len(s.ridge) > 0 {
 		d += s.ridge[j]
 	}

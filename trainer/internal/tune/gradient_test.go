@@ -53,7 +53,7 @@ func (o *naive) run(u []float32) (history [][]float64, y []float64) {
 		}
 		x = next
 		history = append(history, x)
-		if change == 0 {
+		if change < 1e-15 {
 			break
 		}
 	}
@@ -264,7 +264,7 @@ func TestGradientIsThatOfTheEquilibrium(t *testing.T) {
 					if math.Abs(got[at]-unrolled[at]) > 2e-4*largest {
 						t.Errorf("row %d, feature %d: %g, back through all sweeps %g", i, j, got[at], unrolled[at])
 					}
-					if j%3 == 0 {
+					if j%7 == 0 {
 						if want := oracle.difference(samples, at); math.Abs(got[at]-want) > 2e-3*largest {
 							t.Errorf("row %d, feature %d: %g, finite differences %g", i, j, got[at], want)
 						}
