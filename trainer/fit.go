@@ -145,7 +145,7 @@ func (f *fitter) refineBudget() int {
 	if f.options.Pattern == WindowPattern {
 		wanted = min(wanted, weightsPerStep*f.wantedSteps())
 	}
-	return int(f.options.tuning.start * float64(wanted))
+	return f.options.tuning.start(wanted)
 }
 
 // lap adds the seconds since the last lap.
