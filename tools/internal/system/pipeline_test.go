@@ -55,9 +55,8 @@ func taught(t *testing.T, set *dataset.Set, c teacher.Config) *teacher.Network {
 	return network
 }
 
-// fittedTo fits a model to a network on a set's training part, within its box; classes weigh by the rule
-// where it is fine-tuned.
-func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, rule dataset.ClassWeighting, o trainer.Options) *model.Model {
+// fittedTo fits a model to a network on a set's training part, within its box.
+func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, o trainer.Options) *model.Model {
 	t.Helper()
 	source, err := trainer.NewNetworkSource(network, set.Train.X)
 	if err != nil {
@@ -68,14 +67,10 @@ func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, rule dat
 		o.Task = trainer.Regression
 	}
 	if o.Epochs > 0 {
-		o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
-		weights, err := dataset.ClassWeights(set.Train.Labels, set.Classes, rule)
-		if err != nil {
-			t.Fatal(err)
+		if o.Supervision == nil {
+			o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
 		}
-		for _, w := range weights {
-			o.Supervision.Weights = append(o.Supervision.Weights, float32(w))
-		}
+		o.Image = set.Image
 	}
 	return fitted(t, source, o)
 }

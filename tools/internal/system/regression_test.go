@@ -48,9 +48,9 @@ func TestRegressionReachesTheKnownDetermination(t *testing.T) {
 	}
 }
 
-// TestRegressionOfRealSensors predicts one reading from the others: the humidity ratio of air, which
+// TestRegressionOfRealReadings predicts one reading from the others: the humidity ratio of air, which
 // physics tells from temperature and relative humidity, and a range finder between its neighbours.
-func TestRegressionOfRealSensors(t *testing.T) {
+func TestRegressionOfRealReadings(t *testing.T) {
 	for _, c := range []struct {
 		name, file    string
 		target, size  int
@@ -91,7 +91,7 @@ func columnApart(part dataset.Part, features, column int) (x, y array) {
 func regressed(t *testing.T, set *dataset.Set, c teacher.Config, size int) [3]score {
 	t.Helper()
 	network := taught(t, set, c)
-	m := fittedTo(t, network, set, dataset.Unweighted, trainer.Options{NNZ: size, Epochs: tuningEpochs(t), Seed: 1})
+	m := fittedTo(t, network, set, trainer.Options{NNZ: size, Epochs: tuningEpochs(t), Seed: 1})
 	report, _, loaded := compiledFrom(t, m, compiler.Options{})
 	scores := [3]score{
 		scoreOf(network.Forward32(set.Test.X, set.Test.Samples, nil), set, set.Test),

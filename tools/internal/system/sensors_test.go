@@ -143,7 +143,15 @@ func (c choice) models(t *testing.T, network *teacher.Network, set *dataset.Set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := fittedTo(t, network, set.Within(lo, hi), c.weights, trainer.Options{NNZ: c.size, Seed: 1, Epochs: tuningEpochs(t)})
+	weights, err := dataset.ClassWeights(set.Train.Labels, set.Classes, c.weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := &trainer.Supervision{Labels: set.Train.Labels}
+	for _, w := range weights {
+		task.Weights = append(task.Weights, float32(w))
+	}
+	m := fittedTo(t, network, set.Within(lo, hi), trainer.Options{NNZ: c.size, Seed: 1, Epochs: tuningEpochs(t), Supervision: task})
 	report, _, loaded := compiledFrom(t, m, compiler.Options{})
 	return m, report, integerOutputs(t, loaded, set.Test.X)
 }
