@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -257,6 +258,12 @@ func TestStatesTellTheirSensitivity(t *testing.T) {
 			got, gotOut, err := given.Sensitivity(t.Context(), task, 1)
 			if err != nil || len(got) != n || len(gotOut) != q {
 				t.Fatalf("%s, %s: %d and %d figures, %v", name, task, len(got), len(gotOut), err)
+			}
+			was := runtime.GOMAXPROCS(1)
+			alone, _, _ := given.Sensitivity(t.Context(), task, 1)
+			runtime.GOMAXPROCS(was)
+			if !slices.Equal(alone, got) {
+				t.Errorf("%s, %s: one core gives other bits", name, task)
 			}
 			for i, w := range append(slices.Clone(want), wantOut...) {
 				if g := append(slices.Clone(got), gotOut...)[i]; math.Abs(g-w) > 0.08*w {
