@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sparse-implicit/sim/format/sparse"
@@ -21,45 +22,94 @@ type windowChoice struct {
 	steps    int       // of that model, packed level by level
 }
 
+// planAttempts is how often shape plans again to use what dead states leave.
+const planAttempts = 4
+
 // shape chooses which features the rows keep. supports are the rows' features, ascending, nil for a
-// state that is gone; saliency is what each is worth. A state that no longer reaches an output, or reads nothing,
-// goes with all it reads; that and levels that become shallower can change the steps, so they are counted
-// on what is left, and a smaller budget is planned for while they are too many.
+// state that is gone; saliency is what each is worth. A state that no longer reaches an output, or reads
+// nothing, goes with all it reads, and its steps are offered to the others. Levels that become shallower
+// can change the steps, so they are counted on what is left, and a smaller budget is planned for while
+// they are too many.
 func (g windowGoal) shape(supports [][]int32, saliency [][]float64) windowChoice {
+	supports = slices.Clone(supports)
 	alive := slices.Clone(supports)
 	g.bury(alive)
-	supports = slices.Clone(supports)
-	for i, support := range alive {
-		if support == nil {
-			supports[i] = nil
-		}
-	}
-	for budget := g.steps; ; {
-		view := g.viewOf(supports)
-		plan := refine.PlanWindows(view.levels(saliency), g.layout, budget, nil)
-		kept := make([][]int32, len(supports))
-		rank := make([]int, len(supports)) // of a row in the plan's slices
-		next := 0
-		for l, level := range view.rows {
-			for _, r := range slices.Concat(plan.Slices[l]...) {
-				rank[level[r]] = next
-				next++
-			}
-			for r, i := range level {
-				kept[i] = []int32{}
-				for _, e := range plan.Keep[l][r] {
-					kept[i] = append(kept[i], view.entries[i][e].feature)
-				}
-				slices.Sort(kept[i])
-			}
-		}
+	forget(supports, alive)
+	for budget, attempt := g.steps, 1; ; attempt++ {
+		kept, rank := g.plan(supports, saliency, budget)
 		g.bury(kept)
 		choice := g.count(kept, rank)
-		if choice.steps <= g.steps || budget <= 0 {
+		switch died := forget(supports, kept); {
+		case choice.steps > g.steps && budget > 0:
+			budget -= choice.steps - g.steps
+		case !died || attempt >= planAttempts:
 			return choice
 		}
-		budget -= choice.steps - g.steps
 	}
+}
+
+// forget removes from supports the rows that are gone in kept, and reports whether there were any.
+func forget(supports, kept [][]int32) bool {
+	died := false
+	for i := range supports {
+		if kept[i] == nil && supports[i] != nil {
+			supports[i], died = nil, true
+		}
+	}
+	return died
+}
+
+// plan returns what a plan of so many steps keeps of every row, and every row's place in its slices.
+func (g windowGoal) plan(supports [][]int32, saliency [][]float64, budget int) (kept [][]int32, rank []int) {
+	view := g.viewOf(supports)
+	plan := refine.PlanWindows(view.levels(saliency), g.layout, budget, nil)
+	kept, rank = make([][]int32, len(supports)), make([]int, len(supports))
+	next := 0
+	for l, level := range view.rows {
+		for _, r := range slices.Concat(plan.Slices[l]...) {
+			rank[level[r]] = next
+			next++
+		}
+		for r, i := range level {
+			kept[i] = []int32{}
+			for _, e := range plan.Keep[l][r] {
+				kept[i] = append(kept[i], view.entries[i][e].feature)
+			}
+			slices.Sort(kept[i])
+		}
+	}
+	return kept, rank
+}
+
+// toward returns supports on the way to shape's: they hold total features, or shape's where those are
+// more: those that shape keeps, and of the others those worth most, the first of equals. Called again and
+// again with smaller totals while the weights are trained, it removes little at a time and nothing
+// that the final model would keep as things stand. (Shaping to ever smaller budgets instead keeps
+// 1–4 % less of the saliency in the end, as early plans bind later ones.)
+func (g windowGoal) toward(supports [][]int32, saliency [][]float64, total int) [][]int32 {
+	kept := slices.Clone(g.shape(supports, saliency).supports)
+	type other struct {
+		row, at int
+		worth   float64
+	}
+	var others []other
+	for i, support := range supports {
+		total -= len(kept[i])
+		for at, j := range support {
+			if _, found := slices.BinarySearch(kept[i], j); !found {
+				others = append(others, other{i, at, saliency[i][at]})
+			}
+		}
+	}
+	slices.SortStableFunc(others, func(a, b other) int { return cmp.Compare(b.worth, a.worth) })
+	for _, o := range others[:min(max(0, total), len(others))] {
+		kept[o.row] = append(slices.Clip(kept[o.row]), supports[o.row][o.at])
+	}
+	for _, support := range kept {
+		slices.Sort(support)
+	}
+	g.bury(kept)
+	return kept
 }
 
 // bury removes states that reach no output and states that read nothing, until none is left.
