@@ -32,31 +32,40 @@ const planAttempts = 4
 // they are too many.
 func (g windowGoal) shape(supports [][]int32, saliency [][]float64) windowChoice {
 	supports = slices.Clone(supports)
-	alive := slices.Clone(supports)
-	g.bury(alive)
-	forget(supports, alive)
+	g.forget(supports, slices.Clone(supports))
 	for budget, attempt := g.steps, 1; ; attempt++ {
 		kept, rank := g.plan(supports, saliency, budget)
+		forgotten := g.forget(supports, slices.Clone(kept))
 		g.bury(kept)
 		choice := g.count(kept, rank)
-		switch died := forget(supports, kept); {
+		switch {
 		case choice.steps > g.steps && budget > 0:
 			budget -= choice.steps - g.steps
-		case !died || attempt >= planAttempts:
+		case !forgotten || attempt >= planAttempts:
 			return choice
 		}
 	}
 }
 
-// forget removes from supports the rows that are gone in kept, and reports whether there were any.
-func forget(supports, kept [][]int32) bool {
-	died := false
-	for i := range supports {
-		if kept[i] == nil && supports[i] != nil {
-			supports[i], died = nil, true
+// forget removes from supports the states that kept wastes steps on, and reports whether there were any:
+// those that reach no output, or when all do, those that bury removes from kept, which read nothing.
+func (g windowGoal) forget(supports, kept [][]int32) bool {
+	if g.drop(supports, g.reached(kept, false)) {
+		return true
+	}
+	g.bury(kept)
+	return g.drop(supports, g.reached(kept, true))
+}
+
+// drop removes the states that are not reached, and reports whether there were any.
+func (g windowGoal) drop(supports [][]int32, reached []bool) bool {
+	dropped := false
+	for i := range supports[:g.states] {
+		if !reached[i] && supports[i] != nil {
+			supports[i], dropped = nil, true
 		}
 	}
-	return died
+	return dropped
 }
 
 // plan returns what a plan of so many steps keeps of every row, and every row's place in its slices.
@@ -116,21 +125,7 @@ func (g windowGoal) toward(supports [][]int32, saliency [][]float64, total int) 
 func (g windowGoal) bury(supports [][]int32) {
 	for again := true; again; {
 		again = false
-		reached := make([]bool, len(supports))
-		var next []int
-		for i := g.states; i < len(supports); i++ {
-			next = append(next, i)
-		}
-		for len(next) > 0 {
-			i := next[len(next)-1]
-			next = next[:len(next)-1]
-			for _, j := range supports[i] {
-				if int(j) < g.states && !reached[j] && len(supports[j]) > 0 {
-					reached[j] = true
-					next = append(next, int(j))
-				}
-			}
-		}
+		reached := g.reached(supports, true)
 		gone := func(j int32) bool { return int(j) < g.states && !reached[j] }
 		for i, support := range supports {
 			switch {
@@ -141,6 +136,27 @@ func (g windowGoal) bury(supports [][]int32) {
 			}
 		}
 	}
+}
+
+// reached tells the states from which a path leads to an output, with reading through states that read
+// something only.
+func (g windowGoal) reached(supports [][]int32, reading bool) []bool {
+	reached := make([]bool, len(supports))
+	var next []int
+	for i := g.states; i < len(supports); i++ {
+		next = append(next, i)
+	}
+	for len(next) > 0 {
+		i := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, j := range supports[i] {
+			if int(j) < g.states && !reached[j] && !(reading && len(supports[j]) == 0) {
+				reached[j] = true
+				next = append(next, int(j))
+			}
+		}
+	}
+	return reached
 }
 
 // count packs the rows as a compiled model has them, each level in the order of rank.

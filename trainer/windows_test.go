@@ -144,6 +144,17 @@ func TestAGoalByHand(t *testing.T) {
 	}
 }
 
+func TestStepsAreNotWastedOnStatesThatNothingReads(t *testing.T) {
+	// Every entry is a step. The two worth most are state 0's, which nothing would read, and the output's of
+	// state 1, which would read nothing.
+	supports := [][]int32{{2}, {3}, {0, 1}}
+	saliency := [][]float64{{10}, {5}, {1, 6}}
+	c := windowGoal{sparse.WindowLayout{Rows: 1, Lanes: 1, Window: 1}, 2, 2}.shape(supports, saliency)
+	if want := [][]int32{nil, {3}, {1}}; !reflect.DeepEqual(c.supports, want) || c.steps != 2 || !slices.Equal(c.order, []int{1}) {
+		t.Errorf("%+v, want the supports %v", c, want)
+	}
+}
+
 func TestOnTheWayToAGoalNothingOfItIsLost(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 1))
 	const states, inputs = 40, 60
