@@ -34,7 +34,8 @@ type Options struct {
 	// Bits of inputs and states: 7 or 14; 0 takes 7 for models that decide (argmax, argmin) and 14 for
 	// those whose outputs are numbers.
 	Bits int
-	// WeightBits per weight: 8 (one plane) or 16 (two planes of 7 bits); 0 takes 8.
+	// WeightBits per weight: 4, 5 or 8 (one plane) or 16 (two planes of 7 bits); 0 takes what the model
+	// was trained for, else 8.
 	WeightBits int
 	// Codec of the streams in the file.
 	Codec simb.Codec
@@ -81,11 +82,11 @@ type Report struct {
 // say what was proved.
 func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report := &Report{}
-	options, err := o.resolve(m)
-	if err != nil {
+	if err := m.Validate(); err != nil {
 		return nil, nil, err
 	}
-	if err := m.Validate(); err != nil {
+	options, err := o.resolve(m)
+	if err != nil {
 		return nil, nil, err
 	}
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
@@ -165,11 +166,17 @@ func (o Options) resolve(m *model.Model) (pass.Options, error) {
 		return resolved, fmt.Errorf("bits %d: inputs and states have 7 or 14: %w", o.Bits, ErrOptions)
 	}
 	switch o.WeightBits {
-	case 0, 8:
+	case 0:
+		resolved.Levels = quant.OnePlaneMax
+		if m.WeightBits != 0 {
+			resolved.Levels = quant.MaxLevel(m.WeightBits)
+		}
+	case 4, 5, 8:
+		resolved.Levels = quant.MaxLevel(o.WeightBits)
 	case 16:
-		resolved.Planes = 2
+		resolved.Planes, resolved.Levels = 2, quant.OnePlaneMax
 	default:
-		return resolved, fmt.Errorf("weights of %d bits: they have 8 or 16: %w", o.WeightBits, ErrOptions)
+		return resolved, fmt.Errorf("weights of %d bits: they have 4, 5, 8 or 16: %w", o.WeightBits, ErrOptions)
 	}
 	if o.MaxError < 0 || math.IsNaN(o.MaxError) {
 		return resolved, fmt.Errorf("a largest error of %g: it must not be negative: %w", o.MaxError, ErrOptions)

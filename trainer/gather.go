@@ -29,13 +29,13 @@ func (f *fitter) gather() (err error) {
 	return f.weigh()
 }
 
-// rescale chooses t_i and the activations of the rescaled states.
+// rescale chooses t_i and the activations of the rescaled states. A baseline prunes the teacher as it is.
 func (f *fitter) rescale() {
 	n := f.states()
 	f.scale = make([]float64, n)
 	for i, a := range f.shape.Activations {
 		f.scale[i] = 1
-		if !f.shape.Scaled && a.Kind.Homogeneous() && f.survey.rms[i] > 0 {
+		if !f.shape.Scaled && f.options.Baseline == "" && a.Kind.Homogeneous() && f.survey.rms[i] > 0 {
 			f.scale[i] = powerOfTwoAbove(f.survey.rms[i])
 		}
 	}

@@ -87,6 +87,10 @@ func (r *reader) model() *Model {
 	if r.has("weight.scale") {
 		m.WeightScale = r.floats("weight.scale", n+q)
 	}
+	if r.has("column.step") {
+		m.ColumnStep = r.floats("column.step", p+n)
+		m.WeightBits, m.ColumnBits = r.bits(weightBitsKey), r.bits(columnBitsKey)
+	}
 	m.Activations = r.activations(n)
 	if rule, ok := r.header.metadata["decision"]; ok {
 		m.Decision = Decision(rule)
@@ -132,6 +136,15 @@ func (r *reader) dimensions() (n, p, q int) {
 		*d.to = value
 	}
 	return n, p, q
+}
+
+// bits returns a count of bits of the metadata; whether it is one that models have is for Validate.
+func (r *reader) bits(key string) int {
+	value, err := strconv.Atoi(r.header.metadata[key])
+	if err != nil {
+		r.fail("metadata: %s is %.20q, a file with column.step needs a count of bits", key, r.header.metadata[key])
+	}
+	return value
 }
 
 func (r *reader) has(name string) bool {

@@ -59,6 +59,8 @@ const (
 	formatName       = "sim"
 	formatVersion    = "1"
 	provenancePrefix = "provenance."
+	weightBitsKey    = "weight.bits"
+	columnBitsKey    = "column.bits"
 )
 
 // encodeMetadata returns the header up to and including the metadata, the object still open.
@@ -67,6 +69,9 @@ func encodeMetadata(m *Model) ([]byte, error) {
 		{"format", formatName}, {"version", formatVersion},
 		{"n", strconv.Itoa(m.States())}, {"p", strconv.Itoa(m.Inputs())}, {"q", strconv.Itoa(m.Outputs())},
 		{"decision", string(m.Decision)},
+	}
+	if m.ColumnStep != nil {
+		pairs = append(pairs, [2]string{weightBitsKey, strconv.Itoa(m.WeightBits)}, [2]string{columnBitsKey, strconv.Itoa(m.ColumnBits)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.Provenance)) {
 		pairs = append(pairs, [2]string{provenancePrefix + key, m.Provenance[key]})
@@ -132,6 +137,9 @@ func tensorsOf(m *Model) []tensor {
 	}
 	if m.WeightScale != nil {
 		list = append(list, floats("weight.scale", m.WeightScale))
+	}
+	if m.ColumnStep != nil {
+		list = append(list, floats("column.step", m.ColumnStep))
 	}
 	return append(list, tensor{"activation.kind", "U8", []int{len(kinds)}, kinds})
 }

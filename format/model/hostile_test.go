@@ -18,7 +18,7 @@ type parts struct {
 }
 
 func takeApart(t *testing.T) *parts {
-	data, err := Encode(mixed())
+	data, err := Encode(trained())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +76,10 @@ func TestSpoiledFilesAreRefusedWithAReason(t *testing.T) {
 		{"a box upside down", func(p *parts) { p.setFloat("input.lo", 2, 0.75) }, "input.lo[2] = 0.75"},
 		{"ranges upside down", func(p *parts) { p.setFloat("state.hi", 1, -4) }, "state.lo[1]"},
 		{"a scale of zero", func(p *parts) { p.setFloat("weight.scale", 8, 0) }, "weight.scale[8] = 0"},
+		{"a step below zero", func(p *parts) { p.setFloat("column.step", 9, -1) }, "column.step[9] = -1"},
+		{"steps of no columns", func(p *parts) { p.say(`"shape":[10]`, `"shape":[5,2]`) }, "column.step is F32 of shape [5 2]"},
+		{"steps without bits", func(p *parts) { p.say(`"weight.bits":"4",`, ``) }, "weight.bits is"},
+		{"columns of 8 bits", func(p *parts) { p.say(`"column.bits":"7"`, `"column.bits":"8"`) }, "column.bits is 8"},
 		{"an unknown activation", func(p *parts) { p.at("activation.kind", 0)[5] = 7 }, "activation of state 5: kind 7"},
 		{"a slope above one", func(p *parts) { p.setFloat("activation.param", 2, 1.5) }, "activation of state 1"},
 		{"another format", func(p *parts) { p.say(`"sim"`, `"pt"`) }, "format"},

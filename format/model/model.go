@@ -84,8 +84,15 @@ type Model struct {
 	InputLo, InputHi []float32 // the box of inputs the model is meant for, length p, lo ≤ hi
 	StateLo, StateHi []float32 // ranges of x over the training data, length n, or nil when unknown
 
-	// WeightScale is the scale that rows (n of [A B], then q of [C D]) were trained for, or nil.
+	// What the weights were trained for, or nil and zero. Row i (n of [A B], then q of [C D]) has
+	// WeightScale[i] as the worth of one unit of its integer sum; column j (p inputs, then n states)
+	// ColumnStep[j] as the worth of one step of an activation of ColumnBits bits (7 or 14). The weight W
+	// in row i and column j is then the integer W·ColumnStep[j]/WeightScale[i] of WeightBits bits (8, 5 or
+	// 4), within ±(2^(WeightBits−1) − 1). See quant.Level.
 	WeightScale []float32
+	ColumnStep  []float32
+	WeightBits  int
+	ColumnBits  int
 
 	Decision   Decision
 	Provenance Provenance
@@ -166,7 +173,7 @@ func (m *Model) validateVectors(n, p, q int) error {
 		{"b", m.StateBias, n, false}, {"d", m.OutputBias, q, false},
 		{"input.lo", m.InputLo, p, false}, {"input.hi", m.InputHi, p, false},
 		{"state.lo", m.StateLo, n, true}, {"state.hi", m.StateHi, n, true},
-		{"weight.scale", m.WeightScale, n + q, true},
+		{"weight.scale", m.WeightScale, n + q, true}, {"column.step", m.ColumnStep, p + n, true},
 	} {
 		if v.optional && v.values == nil {
 			continue
@@ -187,10 +194,8 @@ func (m *Model) validateVectors(n, p, q int) error {
 	if err := ordered("state", m.StateLo, m.StateHi); err != nil {
 		return err
 	}
-	for i, s := range m.WeightScale {
-		if s <= 0 {
-			return fmt.Errorf("weight.scale[%d] = %g, it must be positive: %w", i, s, ErrInvalid)
-		}
+	if err := m.validateTrained(); err != nil {
+		return err
 	}
 	if len(m.Activations) != n {
 		return fmt.Errorf("activation.kind has %d numbers, the model has %d states: %w", len(m.Activations), n, ErrInvalid)
@@ -205,6 +210,35 @@ func (m *Model) validateVectors(n, p, q int) error {
 		return nil
 	}
 	return fmt.Errorf("decision rule %q is not one of none, argmax, argmin: %w", m.Decision, ErrInvalid)
+}
+
+// validateTrained checks what the weights were trained for, as far as it is given.
+func (m *Model) validateTrained() error {
+	for _, v := range []struct {
+		name   string
+		values []float32
+	}{{"weight.scale", m.WeightScale}, {"column.step", m.ColumnStep}} {
+		for i, s := range v.values {
+			if s <= 0 {
+				return fmt.Errorf("%s[%d] = %g, it must be positive: %w", v.name, i, s, ErrInvalid)
+			}
+		}
+	}
+	if m.ColumnStep == nil {
+		if m.WeightBits != 0 || m.ColumnBits != 0 {
+			return fmt.Errorf("weights of %d bits for columns of %d bits need column.step: %w", m.WeightBits, m.ColumnBits, ErrInvalid)
+		}
+		return nil
+	}
+	switch {
+	case m.WeightScale == nil:
+		return fmt.Errorf("column.step needs weight.scale beside it: %w", ErrInvalid)
+	case m.WeightBits != 4 && m.WeightBits != 5 && m.WeightBits != 8:
+		return fmt.Errorf("weight.bits is %d, with column.step it must be 8, 5 or 4: %w", m.WeightBits, ErrInvalid)
+	case m.ColumnBits != 7 && m.ColumnBits != 14:
+		return fmt.Errorf("column.bits is %d, with column.step it must be 7 or 14: %w", m.ColumnBits, ErrInvalid)
+	}
+	return nil
 }
 
 func finite(name string, values []float32) error {

@@ -50,6 +50,14 @@ func mixed() *Model {
 	}
 }
 
+// trained is mixed with everything that a model trained for few bits says.
+func trained() *Model {
+	m := mixed()
+	m.ColumnStep = []float32{0.25, 0.5, 0.125, 1, 2, 3, 4, 5, 6, 7}
+	m.WeightBits, m.ColumnBits = 4, 7
+	return m
+}
+
 // same reports the first part in which two models differ, empty where they do not.
 func same(a, b *Model) string {
 	switch {
@@ -71,6 +79,8 @@ func same(a, b *Model) string {
 		return "the state ranges"
 	case !slices.Equal(a.WeightScale, b.WeightScale) || (a.WeightScale == nil) != (b.WeightScale == nil):
 		return "the weight scales"
+	case !slices.Equal(a.ColumnStep, b.ColumnStep) || (a.ColumnStep == nil) != (b.ColumnStep == nil) || a.WeightBits != b.WeightBits || a.ColumnBits != b.ColumnBits:
+		return "the column steps"
 	case a.Decision != b.Decision:
 		return "the decision rule"
 	case !maps.Equal(a.Provenance, b.Provenance):
@@ -102,7 +112,7 @@ func TestEncodeAndDecodeAreInverse(t *testing.T) {
 		OutputBias: []float32{3}, InputLo: []float32{0, 0}, InputHi: []float32{1, 1}, Decision: DecideArgmin, Provenance: Provenance{},
 	}
 	models := map[string]*Model{
-		"mixed": mixed(), "no input, no state": empty, "no state": noStates,
+		"mixed": mixed(), "trained for few bits": trained(), "no input, no state": empty, "no state": noStates,
 		"causal": generate(t, 1, shape{n: 30, p: 20, q: 4, perRow: 5, causal: true}),
 		"loops":  generate(t, 2, shape{n: 30, p: 20, q: 4, perRow: 5, gain: 0.9}),
 	}
@@ -164,8 +174,14 @@ func TestEncodeRefuses(t *testing.T) {
 		"an invalid model":            func(m *Model) { m.StateBias = nil },
 		"text that is not UTF-8":      func(m *Model) { m.Provenance["x"] = "\xff" },
 		"a header beyond its own cap": func(m *Model) { m.Provenance["x"] = strings.Repeat("x", maxHeader) },
+		"steps without scales":        func(m *Model) { m.WeightScale = nil },
+		"a step of zero":              func(m *Model) { m.ColumnStep[9] = 0 },
+		"too few steps":               func(m *Model) { m.ColumnStep = m.ColumnStep[1:] },
+		"weights of 6 bits":           func(m *Model) { m.WeightBits = 6 },
+		"columns of 8 bits":           func(m *Model) { m.ColumnBits = 8 },
+		"bits without steps":          func(m *Model) { m.ColumnStep = nil },
 	} {
-		m := mixed()
+		m := trained()
 		spoil(m)
 		if _, err := Encode(m); err == nil {
 			t.Errorf("%s was written", name)

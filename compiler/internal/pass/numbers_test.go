@@ -59,14 +59,14 @@ func ordered(v float32) int32 {
 func TestTablesAreNearTheirBest(t *testing.T) {
 	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
 		for _, kind := range []simb.Kind{simb.Tanh, simb.Sigmoid} {
-			p := &Program{Options: Options{Width: width, Planes: 1}}
+			p := &Program{Options: Options{Width: width, Planes: 1, Levels: 127}}
 			row := &simb.Row{}
 			p.shapeRow(row, model.Activation{Kind: model.Kind(kind)}, interval{}, leastScale)
 			total := func(step float64) float64 {
 				table := newTable(width, kind, float32(step), row)
 				return tableError(width, &table, row) + gain(model.Kind(kind))*step/2
 			}
-			chosen := float64(tableStep[width][kind])
+			chosen := float64(quant.TableStep(uint8(kind), width))
 			now, best, at := total(chosen), math.Inf(1), 0.0
 			for share := 0.7; share < 1.4; share += 0.03 {
 				if e := total(chosen * share); e < best {

@@ -145,7 +145,7 @@ func TestBoundsHold(t *testing.T) {
 				for seed := range uint64(models) {
 					rng := rand.New(rand.NewPCG(seed, uint64(planes)))
 					m := randomModel(rng, loops, seed%2 == 0)
-					p := compiled(t, m, Options{Width: width, Planes: planes})
+					p := compiled(t, m, Options{Width: width, Planes: planes, Levels: 127})
 					for s := range samples {
 						u := sampleInput(rng, m, s)
 						if ratio, err := p.compare(u); err != nil {
@@ -233,7 +233,7 @@ func TestBlameAddsUp(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		m := randomModel(rng, seed%2 == 0, seed%3 == 0)
-		p := compiled(t, m, Options{Width: quant.Width7, Planes: 1})
+		p := compiled(t, m, Options{Width: quant.Width7, Planes: 1, Levels: 127})
 		for k := range m.Outputs() {
 			sum, last := 0.0, math.Inf(1)
 			for _, b := range p.Blame(k, 1000) {

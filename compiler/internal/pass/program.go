@@ -25,6 +25,7 @@ var (
 type Options struct {
 	Width  quant.Width // 7 or 14
 	Planes uint8       // weight planes of every row: 1 or 2
+	Levels int32       // largest magnitude of a weight of one plane: 127, 15 or 7
 }
 
 // Program is a model on its way to the compiled form. Plan indices number what the compiled file
@@ -45,6 +46,8 @@ type Program struct {
 	floatSums  reach // the same of the arguments of φ
 
 	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
+
+	asTrained int // rows that have their trained levels
 
 	Rows        []simb.Row
 	Tables      []simb.Table

@@ -29,6 +29,7 @@ const mostCoarser = 1.125
 func (p *Program) Quantise() (string, error) {
 	p.Quantised = &sparse.Matrix[int16]{Rows: p.Weights.Rows, Cols: p.Weights.Cols, Indptr: p.Weights.Indptr, Indices: p.Weights.Indices, Data: make([]int16, len(p.Weights.Data))}
 	widest := 0
+	p.asTrained = 0
 	err := p.eachSegment(func(segment *simb.Segment, first, end int) error {
 		for i := first; i < end; i++ {
 			row := &p.Rows[i]
@@ -38,7 +39,10 @@ func (p *Program) Quantise() (string, error) {
 			}
 			inLoop := func(j int32) bool {
 				s := p.stateColumn(j)
-				return segment.Sweeps > 0 && s >= first && s < end
+				return s >= first && s < end
+			}
+			if segment.Sweeps == 0 {
+				inLoop = nil
 			}
 			bits, err := p.quantiseRow(i, unit, p.wantedUnit(i), inLoop)
 			if err != nil {
@@ -52,13 +56,17 @@ func (p *Program) Quantise() (string, error) {
 		return "", err
 	}
 	bits, err := p.quantiseOutputs()
-	return fmt.Sprintf("%d of %d weights rounded to zero; accumulators of at most %d bits", p.Quantised.Stored()-p.Quantised.NNZ(), p.Quantised.Stored(), max(bits, widest)), err
+	detail := fmt.Sprintf("%d of %d weights rounded to zero; accumulators of at most %d bits", p.Quantised.Stored()-p.Quantised.NNZ(), p.Quantised.Stored(), max(bits, widest))
+	if p.trained() {
+		detail += fmt.Sprintf("; %d of %d rows at their trained levels, the others rounded", p.asTrained, len(p.Rows))
+	}
+	return detail, err
 }
 
 // wantedUnit returns the finest real unit of the accumulator with which all weights of a row fit their
 // planes.
 func (p *Program) wantedUnit(i int) float64 {
-	limit := float64(quant.OnePlaneMax)
+	limit := float64(p.Options.Levels)
 	if p.Rows[i].Planes == 2 {
 		limit = quant.TwoPlaneMax
 	}
@@ -70,7 +78,7 @@ func (p *Program) wantedUnit(i int) float64 {
 		}
 	}
 	unit := largest / limit
-	bias := math.Abs(p.Bias[i].Value)
+	bias := math.Abs(p.nearestValue(i).Value)
 	if unit == 0 {
 		unit = bias * 0x1p-20 // no weights: the bias has its own scale
 	}
@@ -99,6 +107,43 @@ func (p *Program) columnRange(j int32) (lo, hi int64) {
 	return 0, int64(p.Options.Width.Max())
 }
 
+// columnNearest returns the q of a column that is worth least: its zero point, or for an input whose box
+// leaves zero out, the limit next to it.
+func (p *Program) columnNearest(j int32) int64 {
+	lo, hi := p.columnRange(j)
+	return min(max(p.columnZero(j), lo), hi)
+}
+
+// nearestInput returns the real worth of columnNearest for an input: 0 unless its box leaves zero out.
+func (p *Program) nearestInput(j int32) float64 {
+	return float64(float64(p.InputPlan[j].Scale) * float64(p.nearestSteps(j)))
+}
+
+func (p *Program) nearestSteps(j int32) int64 {
+	return min(max(-int64(p.InputPlan[j].Zero), 0), int64(p.Options.Width.Max())-int64(p.InputPlan[j].Zero))
+}
+
+// nearestValue is b + Wc, the row's real value where every column is worth least: its bias, unless the
+// boxes of inputs leave zero out. That value is what the integers' bias is rounded for: were it the value
+// at zero, every weight's rounding would count for all the way from there to the box.
+func (p *Program) nearestValue(i int) Bounded {
+	out := p.Bias[i]
+	cols, values := p.Weights.Row(i)
+	size := math.Abs(out.Value)
+	for k, j := range cols {
+		if p.stateColumn(j) >= 0 || p.nearestSteps(j) == 0 {
+			continue
+		}
+		term := float64(float64(values[k]) * p.nearestInput(j))
+		out.Value += term
+		size += math.Abs(term)
+	}
+	if size > math.Abs(p.Bias[i].Value) {
+		out.Error += float64(size * float64(coefficientError*float64(len(cols))))
+	}
+	return out
+}
+
 // columnSteps returns the largest |q − z| of a column: 0 for a state whose limits leave it only zero.
 func (p *Program) columnSteps(j int32) int64 {
 	lo, hi := p.columnRange(j)
@@ -112,6 +157,10 @@ func (p *Program) columnSteps(j int32) int64 {
 // the accumulator needs.
 func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(int32) bool) (int, error) {
 	row := &p.Rows[i]
+	if bits, ok := p.trainedRow(i, unit, inLoop != nil); ok {
+		p.asTrained++
+		return bits, nil
+	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
 	for range 200 {
 		first, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
@@ -147,20 +196,23 @@ func coarser(m quant.Multiplier) quant.Multiplier {
 	return quant.Multiplier{M: m.M + step, S: m.S}
 }
 
-// distanceOf bounds |W − W̃|·(|u|, |x|) + |b − b̃| of a row, in the real numbers of its argument, from what
-// the columns can be worth.
+// distanceOf bounds how far the integers of a row are from it, in the real numbers of its argument: where
+// every column is worth least, and from there on.
 func (p *Program) distanceOf(i int, unit float32) float64 {
 	r := float64(float64(unit) * p.Rows[i].Multiplier.Ratio())
 	cols, values := p.Weights.Row(i)
-	sum, bias := 0.0, int64(p.Rows[i].Bias)
+	sum, value := 0.0, int64(p.Rows[i].Bias)
 	for k, j := range cols {
-		q, z := int64(p.Quantised.Data[int(p.Quantised.Indptr[i])+k]), p.columnZero(j)
-		bias += q * z
-		scale := p.columnScale(j)
+		q, nearest := int64(p.Quantised.Data[int(p.Quantised.Indptr[i])+k]), p.columnNearest(j)
+		value += q * nearest
+		scale, steps := p.columnScale(j), p.columnSteps(j)
+		if nearest != p.columnZero(j) {
+			steps = int64(p.Options.Width.Max()) // from there on
+		}
 		off := math.Abs(float64(values[k]) - float64(float64(q)*r)/scale)
-		sum += float64(off * float64(scale*float64(p.columnSteps(j))))
+		sum += float64(off * float64(scale*float64(steps)))
 	}
-	return sum + math.Abs(p.Bias[i].Value-float64(float64(bias)*r))
+	return sum + math.Abs(p.nearestValue(i).Value-float64(float64(value)*r))
 }
 
 // tryRow rounds the row in the unit that its multiplier stands for and reports whether every bound of
@@ -171,7 +223,7 @@ func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int
 		return 0, false
 	}
 	r := float64(float64(unit) * row.Multiplier.Ratio())
-	bias := math.Floor(p.Bias[i].Value/r + 0.5)
+	bias := math.Floor(p.nearestValue(i).Value/r + 0.5)
 	if !(math.Abs(bias) <= accumulatorLimit) {
 		return 0, false
 	}
@@ -209,11 +261,11 @@ func leakyMultiplier(ratio float64) quant.Multiplier {
 	return m
 }
 
-// roundWeights fills in the integers of row i in units r. It returns −Σ w·z and, per plane, Σ |w|·q for
-// the largest q: the bounds that a reader computes.
+// roundWeights fills in the integers of row i in units r. It returns −Σ w·q for the q of columnNearest and,
+// per plane, Σ |w|·q for the largest q: the bounds that a reader computes.
 func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total int64, planeSums [2]int64) {
 	row := &p.Rows[i]
-	lo, hi := float64(-quant.OnePlaneMax), float64(quant.OnePlaneMax)
+	lo, hi := -float64(p.Options.Levels), float64(p.Options.Levels)
 	if row.Planes == 2 {
 		lo, hi = quant.TwoPlaneMin, quant.TwoPlaneMax
 	}
@@ -237,7 +289,7 @@ func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total
 		_, most := p.columnRange(j)
 		planeSums[0] += abs64(high) * most
 		planeSums[1] += abs64(low) * most
-		total -= int64(out[k]) * p.columnZero(j)
+		total -= int64(out[k]) * p.columnNearest(j)
 	}
 	return total, planeSums
 }
@@ -263,6 +315,9 @@ func (p *Program) quantiseOutputs() (int, error) {
 		largest = max(largest, size)
 	}
 	p.OutputScale = upShort(max(finest/16, largest*0x1p-29, leastScale))
+	if trained, ok := p.trainedOutputs(); ok {
+		p.OutputScale = quant.RoundUp(max(trained/16, largest*0x1p-29, leastScale), 1)
+	}
 	if math.IsInf(float64(p.OutputScale), 0) {
 		return 0, fmt.Errorf("the outputs reach %.3g, beyond float32: scale the weights of C, D or d down: %w", largest, ErrUnfit)
 	}

@@ -3,7 +3,6 @@ package pass
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
@@ -11,14 +10,13 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// How ranges become scales: a calibrated range is widened by calibrationHeadroom, a proved one by
+// How ranges become scales: a calibrated range is widened by quant.CalibrationHeadroom, a proved one by
 // proofHeadroom, so that what quantisation adds to it is not clipped. Rounded weights also move a
 // row's sum by a share of its size, which matters where a state is hardly ever active.
 const (
-	calibrationHeadroom = 1.1
-	proofHeadroom       = 1.02
-	oneByteHeadroom     = 0x1p-9
-	twoByteHeadroom     = 0x1p-15
+	proofHeadroom   = 1.02
+	oneByteHeadroom = 0x1p-9
+	twoByteHeadroom = 0x1p-15
 )
 
 // leastScale is the smallest scale, a normal float32; a row's unit is at most mostUnit steps of its scale,
@@ -37,13 +35,16 @@ func (p *Program) Ranges() (string, error) {
 	p.InputPlan = make([]simb.Input, len(p.Inputs))
 	for k, j := range p.Inputs {
 		lo, hi := p.Source.InputLo[j], p.Source.InputHi[j]
-		scale, zero, err := inputScale(lo, hi, p.Options)
+		scale, zero, err := p.inputScale(j)
 		if err != nil {
-			return "", fmt.Errorf("input %d: %w", j, err)
+			return "", fmt.Errorf("input %d: %w: declare another box: %w", j, err, ErrUnfit)
 		}
 		p.InputPlan[k] = simb.Input{Source: int32(j), Scale: scale, Zero: zero, Lo: lo, Hi: hi}
 	}
-	f := &affine{weights: widened(p.Weights), bias: p.Bias, inputs: p.inputRegion()}
+	f := &affine{weights: widened(p.Weights), bias: make([]Bounded, len(p.Bias)), inputs: p.inputRegion()}
+	for i := range f.bias {
+		f.bias[i] = p.nearestValue(i)
+	}
 	p.floatReach, _ = p.reaches(f, &p.Wellposed)
 	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
@@ -70,38 +71,15 @@ func widened(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
 	return out
 }
 
-// inputScale returns the scale and zero point of an input with the box [lo, hi], lo < hi: the finest
-// scale with which no input of the box saturates, but no finer than the row's bias can follow, which
-// holds w·z in 32 bits: below that each bit of the input would cost one of the weight.
-func inputScale(lo, hi float32, o Options) (float32, int32, error) {
-	finest := 0x1p-21
-	if o.Planes == 2 {
-		finest = 0x1p-16
-	}
-	span, size := float64(hi)-float64(lo), max(math.Abs(float64(lo)), math.Abs(float64(hi)))
-	scale := up32(max(span/float64(o.Width.Max()), size*finest))
-	for range 64 {
-		if math.IsInf(float64(scale), 0) {
-			break
-		}
-		zero := -math.Floor(float64(lo)/float64(scale) + 0.5)
-		_, cutLo := quant.InputFromReal(lo, scale, int32(int64(zero)), o.Width)
-		_, cutHi := quant.InputFromReal(hi, scale, int32(int64(zero)), o.Width)
-		if !cutLo && !cutHi {
-			return scale, int32(int64(zero)), nil
-		}
-		scale = math.Nextafter32(scale, float32(math.Inf(1)))
-	}
-	return 0, 0, fmt.Errorf("no float32 scale resolves its box [%g, %g]: declare another box: %w", lo, hi, ErrUnfit)
-}
-
-// inputRegion returns 𝒰: all reals that quantise to an input of the plan without saturating.
+// inputRegion returns 𝒰 less c: how far from nearestInput the reals are that quantise to an input of the
+// plan without saturating.
 func (p *Program) inputRegion() []interval {
 	q := float64(p.Options.Width.Max())
 	region := make([]interval, len(p.InputPlan))
 	for k, input := range p.InputPlan {
 		s, z := float64(input.Scale), float64(input.Zero)
-		lo, hi := float64(s*(-z-0.5-inputSlack)), float64(s*(q-z+0.5+inputSlack))
+		c := float64(p.nearestSteps(int32(k)))
+		lo, hi := float64(s*(-z-c-0.5-inputSlack)), float64(s*(q-z-c+0.5+inputSlack))
 		size := math.Abs(lo) + math.Abs(hi)
 		region[k] = interval{lo - float64(size*0x1p-48), hi + float64(size*0x1p-48)}
 	}
@@ -114,7 +92,7 @@ func (p *Program) Scales() (string, error) {
 	for i := range p.Rows {
 		p.Rows[i] = simb.Row{Planes: p.Options.Planes, Table: simb.NoTable}
 	}
-	p.findMedian()
+	p.medianMagnitude = quant.MedianMagnitude(p.seenRanges())
 	calibrated := 0
 	for i := range p.States {
 		if _, byData := p.wanted(i); byData {
@@ -135,7 +113,7 @@ func (p *Program) Scales() (string, error) {
 		}
 		return nil
 	})
-	return fmt.Sprintf("%d of %d states scaled by data, the others by proof", calibrated, p.states()), err
+	return fmt.Sprintf("%d of %d states scaled by data, the others by proof%s", calibrated, p.states(), p.keptSteps()), err
 }
 
 // scaleState chooses the scale of state i, given those of the states that come before it.
@@ -146,6 +124,9 @@ func (p *Program) scaleState(i int) error {
 	}
 	row, a := &p.Rows[i], p.activation(i)
 	*row = simb.Row{Planes: p.Options.Planes, Kind: simb.Kind(a.Kind), Table: simb.NoTable}
+	if p.keepStep(i, row, use) {
+		return nil
+	}
 	p.shapeRow(row, a, use, max(p.wantedUnit(i)/mostUnit, leastScale))
 	if !(row.Scale > 0) || math.IsInf(float64(row.Scale), 0) {
 		return fmt.Errorf("state %d: its range [%g, %g] has no float32 scale: scale the model's weights: %w", p.States[i], use.lo, use.hi, ErrUnfit)
@@ -175,40 +156,38 @@ func (p *Program) wanted(i int) (use interval, byData bool) {
 	return interval{max(use.lo, data.lo), min(use.hi, data.hi)}, byData
 }
 
-// dataRange returns the widened range of a state over the calibration data, or nil when unknown. A state
-// that never left zero there gets the median of those that did: as wide a one as can be proved would
-// make its step so coarse that the weights beside it in a row round to zero.
+// dataRange returns the widened range of a state over the calibration data, or nil when unknown.
 func (p *Program) dataRange(i int) *interval {
 	if p.Source.StateLo == nil {
 		return nil
 	}
-	s := p.States[i]
-	lo, hi := min(0, float64(p.Source.StateLo[s])), max(0, float64(p.Source.StateHi[s]))
-	if lo == hi {
-		lo, hi = -p.medianMagnitude, p.medianMagnitude
-	}
-	if lo == hi {
+	seen := p.seenRange(i).Seen(p.medianMagnitude)
+	if seen.Lo == seen.Hi {
 		return nil
 	}
-	return &interval{float64(lo * calibrationHeadroom), float64(hi * calibrationHeadroom)}
+	return &interval{seen.Lo, seen.Hi}
 }
 
-// findMedian sets medianMagnitude from the states of the plan that left zero.
-func (p *Program) findMedian() {
-	p.medianMagnitude = 0
+// seenRange returns what the calibration data showed of state i.
+func (p *Program) seenRange(i int) quant.StateRange {
+	s := p.States[i]
+	return stateRange(p.activation(i), interval{float64(p.Source.StateLo[s]), float64(p.Source.StateHi[s])})
+}
+
+// seenRanges returns what the calibration data showed of the plan's states; nil without such data.
+func (p *Program) seenRanges() []quant.StateRange {
 	if p.Source.StateLo == nil {
-		return
+		return nil
 	}
-	var seen []float64
-	for _, s := range p.States {
-		if v := max(math.Abs(float64(p.Source.StateLo[s])), math.Abs(float64(p.Source.StateHi[s]))); v > 0 {
-			seen = append(seen, v)
-		}
+	ranges := make([]quant.StateRange, p.states())
+	for i := range ranges {
+		ranges[i] = p.seenRange(i)
 	}
-	slices.Sort(seen)
-	if len(seen) > 0 {
-		p.medianMagnitude = seen[len(seen)/2]
-	}
+	return ranges
+}
+
+func stateRange(a model.Activation, v interval) quant.StateRange {
+	return quant.StateRange{Kind: uint8(a.Kind), Limit: float64(a.P1), Lo: v.lo, Hi: v.hi}
 }
 
 // shapeRow fills scale, zero point, limits and saturation flags for a state whose values are to range
@@ -216,45 +195,41 @@ func (p *Program) findMedian() {
 // within half a step, which costs nothing beyond the rounding of a step.
 func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, least float64) {
 	q := p.Options.Width.Max()
-	half := q / 2 // steps on either side of a centred zero point
+	row.Hi = uint16(q)
+	row.Scale = stateRange(a, use).Step(p.Options.Width, least, quant.StepDigits)
 	switch a.Kind {
 	case model.ReLU:
-		row.Hi, row.Saturates = uint16(q), simb.SaturatesHigh
-		row.Scale = stepOf(use.hi, q, least)
+		row.Saturates = simb.SaturatesHigh
 	case model.ClippedReLU:
 		row.Parameter = a.P1
-		row.Scale = stepOf(min(use.hi, float64(a.P1)), q, least)
 		row.Hi = uint16(min(math.Floor(float64(a.P1)/float64(row.Scale)+0.5), float64(q)))
 		row.Saturates = flagUnlessOwn(row, row.Hi, float64(a.P1), simb.SaturatesHigh)
 	case model.HardTanh:
-		p.shapeHardTanh(row, a.P1, use, least)
+		p.shapeHardTanh(row, a.P1, use)
 	case model.LeakyReLU:
 		row.Parameter = a.P0
-		p.shapeTwoSided(row, use, least)
+		p.shapeTwoSided(row, use)
 	case model.Identity:
-		p.shapeTwoSided(row, use, least)
+		p.shapeTwoSided(row, use)
 	case model.Tanh:
-		row.Scale, row.Zero, row.Hi = float32(1/float64(half)), uint16(half+1), uint16(q)
+		row.Zero = uint16(q/2 + 1)
 		row.Table = p.table(simb.Tanh, row)
 	case model.Sigmoid:
-		row.Scale, row.Hi = float32(1/float64(q)), uint16(q)
 		row.Table = p.table(simb.Sigmoid, row)
 	}
 }
 
 // shapeTwoSided covers a range on both sides of zero; both clamps count as saturations.
-func (p *Program) shapeTwoSided(row *simb.Row, use interval, least float64) {
-	q := p.Options.Width.Max()
-	row.Hi, row.Saturates = uint16(q), simb.SaturatesLow|simb.SaturatesHigh
-	row.Scale = stepOf(use.hi-use.lo, q-1, least) // one step to spare for the rounding of the zero point
-	row.Zero = uint16(min(max(math.Ceil(-use.lo/float64(row.Scale)), 0), float64(q)))
+func (p *Program) shapeTwoSided(row *simb.Row, use interval) {
+	row.Saturates = simb.SaturatesLow | simb.SaturatesHigh
+	row.Zero = uint16(min(max(math.Ceil(-use.lo/float64(row.Scale)), 0), float64(p.Options.Width.Max())))
 }
 
 // shapeHardTanh covers what is used of [−c, c] and puts each limit at the function's own where that is
 // in reach of q.
-func (p *Program) shapeHardTanh(row *simb.Row, c float32, use interval, least float64) {
+func (p *Program) shapeHardTanh(row *simb.Row, c float32, use interval) {
 	limit := float64(c)
-	p.shapeTwoSided(row, interval{max(use.lo, -limit), min(use.hi, limit)}, least)
+	p.shapeTwoSided(row, interval{max(use.lo, -limit), min(use.hi, limit)})
 	steps := min(math.Floor(limit/float64(row.Scale)+0.5), 1<<15)
 	zero, q := float64(row.Zero), float64(p.Options.Width.Max())
 	row.Lo, row.Hi, row.Parameter = uint16(max(zero-steps, 0)), uint16(min(zero+steps, q)), c
@@ -268,9 +243,4 @@ func flagUnlessOwn(row *simb.Row, q uint16, own float64, flag uint8) uint8 {
 		return 0
 	}
 	return flag
-}
-
-// stepOf returns the smallest bfloat16 step, at least `least`, with which `steps` of them cover a range.
-func stepOf(length float64, steps int32, least float64) float32 {
-	return upShort(max(length/float64(steps), least))
 }

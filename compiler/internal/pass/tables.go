@@ -8,14 +8,6 @@ import (
 	"github.com/sparse-implicit/sim/format/simb"
 )
 
-// tableStep is the real worth of one unit of t. It balances half a step of t against the distance of the
-// table's ends from the function's limits and, with 14 bits, the error of interpolation: the sum of
-// all is smallest here (TestTablesAreNearTheirBest).
-var tableStep = map[quant.Width]map[simb.Kind]float32{
-	quant.Width7:  {simb.Tanh: 45 * 0x1p-11, simb.Sigmoid: 45 * 0x1p-10},
-	quant.Width14: {simb.Tanh: 75 * 0x1p-19, simb.Sigmoid: 75 * 0x1p-18},
-}
-
 // table returns the index of the table for a kind, building it at first use.
 func (p *Program) table(kind simb.Kind, row *simb.Row) uint16 {
 	for k := range p.Tables {
@@ -23,7 +15,7 @@ func (p *Program) table(kind simb.Kind, row *simb.Row) uint16 {
 			return uint16(k)
 		}
 	}
-	p.Tables = append(p.Tables, newTable(p.Options.Width, kind, tableStep[p.Options.Width][kind], row))
+	p.Tables = append(p.Tables, newTable(p.Options.Width, kind, quant.TableStep(uint8(kind), p.Options.Width), row))
 	return uint16(len(p.Tables) - 1)
 }
 
