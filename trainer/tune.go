@@ -101,7 +101,11 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 		return nil, fmt.Errorf("fine-tuning: %w", err)
 	}
 	f.rounding = tuned.Rounding
-	return f.draftOfNet(tuned.Net, samples), nil
+	fitted := f.draftOfNet(tuned.Net, samples)
+	if fitted.order = tuned.Order; fitted.order == nil {
+		fitted.order = d.order
+	}
+	return fitted, nil
 }
 
 // smallSet is up to how many input values the convex refit of the wanted size competes with what was
