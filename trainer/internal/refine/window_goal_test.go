@@ -149,3 +149,53 @@ func TestStepsAreNotWastedOnStatesThatNothingReads(t *testing.T) {
 		t.Errorf("%+v, want the supports %v", c, want)
 	}
 }
+
+func TestOnTheWayToAGoalNothingOfItIsLost(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 1))
+	const states, inputs = 40, 60
+	supports, saliency := make([][]int32, states+3), make([][]float64, states+3)
+	for i := range supports {
+		for j := range states + inputs {
+			if i >= states && j < states || (j < i/10*10 || j >= states) && random.Float64() < 0.3 {
+				supports[i] = append(supports[i], int32(j)) // the outputs read every state
+				saliency[i] = append(saliency[i], random.Float64()*float64(1+i/states*5))
+			}
+		}
+	}
+	count := func(supports [][]int32) int { return len(slices.Concat(supports...)) }
+	goal := WindowGoal{sparse.WindowLayout{Rows: 8, Lanes: 4, Window: 32}, states, 20}
+	c := goal.Shape(supports, saliency, nil)
+	all, chosen := count(supports), count(c.Supports)
+	for _, total := range []int{all + 1, all, all * 3 / 4, (all + chosen) / 2, chosen, chosen / 2, 0, -1} {
+		kept, worth := goal.Keep(c, supports, saliency, total)
+		if n := count(kept); n > max(total, 0) || n < min(total, all)*8/10 {
+			t.Errorf("%d are kept of %d, %d were asked for", n, all, total)
+		}
+		light, heavy := 0.0, 10.0 // the heaviest that went and the lightest that stayed, of those not chosen or, with few, of those chosen
+		for i, support := range supports {
+			if !slices.IsSorted(kept[i]) || len(kept[i]) != len(worth[i]) {
+				t.Fatalf("row %d keeps %v, worth %v", i, kept[i], worth[i])
+			}
+			for at, j := range support {
+				k, stays := slices.BinarySearch(kept[i], j)
+				if stays && worth[i][k] != saliency[i][at] {
+					t.Fatalf("row %d: %d is worth %g, not %g", i, j, saliency[i][at], worth[i][k])
+				}
+				isChosen := slices.Contains(c.Supports[i], j)
+				died := i < states && kept[i] == nil || int(j) < states && kept[j] == nil
+				switch {
+				case total >= chosen && isChosen && !stays, total < chosen && !isChosen && stays:
+					t.Fatalf("%d wanted: row %d, feature %d, of the choice: %v, stays: %v", total, i, j, isChosen, stays)
+				case isChosen != (total < chosen):
+				case stays:
+					heavy = min(heavy, saliency[i][at])
+				case !died:
+					light = max(light, saliency[i][at])
+				}
+			}
+		}
+		if light > heavy {
+			t.Errorf("%d wanted: one worth %g went, one worth %g stayed", total, light, heavy)
+		}
+	}
+}
