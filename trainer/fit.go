@@ -82,7 +82,7 @@ func (f *fitter) toGoal() (*model.Model, error) {
 
 // fitOnce solves the rows, refines and assembles for the present number of nonzeros or λ.
 func (f *fitter) fitOnce() (*model.Model, error) {
-	if f.gram == nil {
+	if f.stats == nil {
 		if err := f.gather(); err != nil {
 			return nil, err
 		}
@@ -93,6 +93,14 @@ func (f *fitter) fitOnce() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.screened != nil && !f.options.NoRefine {
+		return f.finishNarrow(fitted)
+	}
+	return f.finish(fitted)
+}
+
+// finish refines, fine-tunes and assembles what the rows gave.
+func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
 	tunes := f.options.Epochs > 0 || f.options.Baseline != "" || f.options.WeightBits != 8
 	if !f.options.NoRefine && f.options.Baseline == "" {
 		if fitted, err = f.refine(fitted, f.refineBudget()); err != nil {
@@ -106,15 +114,11 @@ func (f *fitter) fitOnce() (*model.Model, error) {
 	}
 	f.lap(&f.report.SecondsRefine)
 	if tunes {
-		wide := fitted
-		if fitted, err = f.fineTune(wide); err != nil {
-			return nil, err
-		}
-		if fitted, err = f.orConvex(wide, fitted); err != nil {
+		if fitted, err = f.fineTune(fitted); err != nil {
 			return nil, err
 		}
 	}
-	m, err := f.assemble(fitted, f.report)
+	m, err = f.assemble(fitted, f.report)
 	if err == nil && f.options.Pattern == WindowPattern {
 		if f.report.Steps, err = stepsOf(m); err == nil && f.options.Steps > 0 && f.report.Steps > f.options.Steps {
 			err = fmt.Errorf("%d steps: the model fitted takes %d; allow more: %w", f.options.Steps, f.report.Steps, ErrBudget)
@@ -177,6 +181,10 @@ type fitter struct {
 	activations []model.Activation
 	omega       []float64 // per row
 	sigma       []float64 // per feature
+
+	stats    moments            // of all samples: gram, unless that would be too large; then
+	screened *rowsolve.Screened // solves the rows, and
+	rough    bool               // says not to certify them
 
 	gram        *rowsolve.Gram  // all samples
 	moments     *refine.Moments // of gram

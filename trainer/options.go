@@ -79,6 +79,10 @@ type Options struct {
 
 	GroupRows, GroupColumns int // of PenaltyGroup; default 16 rows × 128 columns (8 × 32, 4 × 64)
 
+	// GramBytes is the size up to which the Gram of all states and inputs is made; beyond it rows are solved
+	// on candidates, and certified all the same. 0: DefaultGramBytes.
+	GramBytes int
+
 	NoWeights bool // ω = σ = 1, as published
 	NoBias    bool // β = 0
 	NoRefine  bool // nothing after the row problems: their solutions are the model, every state is kept
@@ -135,10 +139,13 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
+	setDefault(&o.GramBytes, DefaultGramBytes)
 	if err := o.resolvePenalty(); err != nil {
 		return o, err
 	}
 	switch {
+	case o.GramBytes < 0:
+		return fail("%d bytes for the Gram: give a positive number", o.GramBytes)
 	case o.NNZ < 0 || o.Size < 0 || o.Steps < 0:
 		return fail("%d nonzeros, %d bytes, %d steps: give a positive number", o.NNZ, o.Size, o.Steps)
 	case o.goals() > 1:

@@ -120,9 +120,9 @@ func (f *fitter) slope() float64 {
 // firstLambda returns a λ at which no weight is worth its penalty.
 func (f *fitter) firstLambda() float64 {
 	first := 0.0
-	for i, s := range f.gram.TargetStd() {
+	for i, s := range f.stats.TargetStd() {
 		if f.options.NoBias {
-			s = math.Hypot(s, f.gram.TargetMean(i))
+			s = math.Hypot(s, f.stats.TargetMean(i))
 		}
 		first = max(first, f.omega[i]*s)
 	}
@@ -147,6 +147,9 @@ func (f *fitter) squaredScales(i int) []float64 {
 
 // solveProblems solves the rows, given in their order, together where the penalty couples them.
 func (f *fitter) solveProblems(problems []rowsolve.Problem, lambda float64, guess []*rowsolve.Solution, progress func(done, total int)) ([]*rowsolve.Solution, error) {
+	if f.screened != nil {
+		return f.solveWide(problems, guess, progress)
+	}
 	if f.options.Penalty != PenaltyGroup {
 		return rowsolve.SolveAll(f.gram, problems, guess, 0, progress)
 	}

@@ -111,12 +111,28 @@ func (f *fitter) solveRows() (*solvedRows, error) {
 		return f.matchRows()
 	}
 	if f.options.NoRefine {
-		return f.path(f.options.NNZ, 24)
+		return f.walk(f.options.NNZ, 24)
 	}
 	if f.options.NNZ < f.shape.Outputs {
 		return nil, fmt.Errorf("%d nonzeros for %d outputs, which need one each: ask for more: %w", f.options.NNZ, f.shape.Outputs, ErrBudget)
 	}
-	return f.path(wideBudget(f.options.NNZ), 3)
+	return f.walk(f.wantedOnPath(), 3)
+}
+
+// wantedOnPath is the number of nonzeros that the path ends at.
+func (f *fitter) wantedOnPath() int {
+	if f.options.NoRefine {
+		return f.options.NNZ
+	}
+	return wideBudget(f.options.NNZ)
+}
+
+// walk walks the path over all features, or over candidates where the Gram is too large.
+func (f *fitter) walk(budget, bisections int) (*solvedRows, error) {
+	if f.screened != nil {
+		return f.widePath(budget, bisections)
+	}
+	return f.path(budget, bisections)
 }
 
 // matchRows matches all rows exactly; what is then in use is what there is to remove.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
@@ -73,7 +75,7 @@ var defaultTuning = tuning{
 
 // fineTune trains the weights of a draft by the gradient through its equilibrium, removing weights until
 // the wanted numbers are left (none without a number), and rounds them to levels where few bits are asked
-// for.
+// for. On small sets the way is chosen first.
 func (f *fitter) fineTune(d *draft) (*draft, error) {
 	samples, err := f.tuneSamples()
 	if err != nil {
@@ -83,20 +85,14 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	if f.options.Baseline != "" && f.options.Epochs == 0 {
 		net = tune.Prune(net, f.options.NNZ, f.oneShotScore())
 	}
-	how := f.options.tuning
-	o := tune.Options{
-		Epochs: f.options.Epochs, Batch: min(how.batch, max(f.shape.Samples/64, 16)), LearningRate: how.rate,
-		Budget: f.options.NNZ, PruneUntil: how.pruneUntil, Regrow: how.regrow, RegrowUntil: how.regrowUntil, Average: how.average,
-		Magnitude: f.options.Baseline == Magnitude, Levels: f.levels(samples), Seed: f.options.Seed,
-		Progress: func(epoch int, loss float64) { f.options.Progress("tune", epoch, f.options.Epochs) },
+	convex, err := f.chooseWay(d, net, samples)
+	if err != nil {
+		return nil, err
 	}
-	if f.options.Pattern == WindowPattern {
-		o.Windows = &tune.Windows{Layout: windowLayout, Steps: f.wantedSteps()}
+	if convex != nil {
+		return convex, nil
 	}
-	if f.options.Structure == Free {
-		o.Kappa = f.options.Kappa
-	}
-	tuned, err := tune.Run(f.ctx, net, samples, o)
+	tuned, err := tune.Run(f.ctx, net, samples, f.tuneOptions(samples))
 	if err != nil {
 		return nil, fmt.Errorf("fine-tuning: %w", err)
 	}
@@ -108,33 +104,88 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	return fitted, nil
 }
 
-// smallSet is up to how many input values the convex refit of the wanted size competes with what was
-// fine-tuned: a few thousand steps of a gradient do not always reach what it gives for next to nothing.
+func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
+	how := f.options.tuning
+	o := tune.Options{
+		Epochs: f.options.Epochs, Batch: min(how.batch, max(samples.Count/64, 16)), LearningRate: how.rate,
+		Budget: f.options.NNZ, PruneUntil: how.pruneUntil, Regrow: how.regrow, RegrowUntil: how.regrowUntil, Average: how.average,
+		Magnitude: f.options.Baseline == Magnitude, Levels: f.levels(samples), Seed: f.options.Seed,
+		Progress: func(epoch int, loss float64) { f.options.Progress("tune", epoch, f.options.Epochs) },
+	}
+	if f.options.Pattern == WindowPattern {
+		o.Windows = &tune.Windows{Layout: windowLayout, Steps: f.wantedSteps()}
+	}
+	if f.options.Structure == Free {
+		o.Kappa = f.options.Kappa
+	}
+	return o
+}
+
+// smallSet is up to how many input values the way to fine-tune is chosen on a held-out part: small sets can
+// be learnt by heart, and a few hundred steps of a gradient do not always reach what a convex refit gives.
 const smallSet = 1 << 22
 
-// orConvex returns the draft as tuned, or the convex refit of wide where its training loss is smaller. It is
-// tried on small sets, for weights that are free.
-func (f *fitter) orConvex(wide, tuned *draft) (*draft, error) {
+// chooseWay tries, on a sixth of a small set that is held out, to follow labels and teacher, to follow the
+// teacher alone, and the convex refit of the wanted size. The fewest wrong decisions there win (least squared
+// error in a regression), then the least loss. It sets the goal of the samples, or returns the convex refit.
+func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*draft, error) {
 	o := &f.options
-	if o.NNZ == 0 || o.Baseline != "" || o.Pattern != FreePattern || f.rounding != nil || f.shape.Samples*f.shape.Inputs > smallSet {
-		return tuned, nil
+	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {
+		return nil, nil
+	}
+	var fit, held []int
+	for rank, k := range rand.New(rand.NewPCG(o.Seed, 0x776179)).Perm(samples.Count) {
+		if rank%validationPart == 0 {
+			held = append(held, k)
+		} else {
+			fit = append(fit, k)
+		}
+	}
+	slices.Sort(fit)
+	slices.Sort(held)
+	judge := samples.Take(held)
+	if o.Supervision != nil {
+		judge.Goal.Distill = 0
+	}
+	ways := []float64{samples.Goal.Distill}
+	if o.Supervision != nil {
+		ways = append(ways, 1)
+	}
+	part, best := samples.Take(fit), 0.0
+	least := score{math.Inf(1), math.Inf(1)}
+	for _, distill := range ways {
+		part.Goal.Distill = distill
+		tuned, err := tune.Run(f.ctx, net, part, f.tuneOptions(part))
+		if err != nil {
+			return nil, fmt.Errorf("fine-tuning: %w", err)
+		}
+		if got := scoreOf(tuned.Net, judge); got.less(least) {
+			best, least = distill, got
+		}
+	}
+	samples.Goal.Distill = best
+	if o.NNZ == 0 || o.Pattern != FreePattern || o.WeightBits != 8 {
+		return nil, nil
 	}
 	convex, err := f.refine(wide, o.NNZ)
 	if errors.Is(err, ErrBudget) {
-		return tuned, nil
+		return nil, nil
 	}
-	if err != nil {
+	if err != nil || !scoreOf(f.netOf(convex, samples), judge).less(least) {
 		return nil, err
 	}
-	samples, err := f.tuneSamples()
-	if err != nil {
-		return nil, err
-	}
-	if tune.Loss(f.netOf(convex, samples), samples) < tune.Loss(f.netOf(tuned, samples), samples) {
-		return convex, nil
-	}
-	return tuned, nil
+	return convex, nil
 }
+
+// score orders nets: by wrong decisions, then by loss.
+type score struct{ wrong, loss float64 }
+
+func scoreOf(n *tune.Net, samples *tune.Samples) score {
+	loss, wrong := tune.Score(n, samples)
+	return score{wrong, loss}
+}
+
+func (s score) less(o score) bool { return s.wrong < o.wrong || s.wrong == o.wrong && s.loss < o.loss }
 
 // tuneSamples gathers inputs, the teacher's outputs and what the task wants.
 func (f *fitter) tuneSamples() (*tune.Samples, error) {

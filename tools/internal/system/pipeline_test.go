@@ -68,6 +68,7 @@ func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, o traine
 	}
 	if o.Epochs > 0 {
 		o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
+		o.Image = set.Image
 	}
 	return fitted(t, source, o)
 }

@@ -42,6 +42,9 @@ func (t *tuner) restructure() {
 	}
 	t.collecting = false
 	t.lay(rows)
+	if o.Kappa > 0 { // what grew may have closed a larger cycle
+		t.confine()
+	}
 }
 
 // wanted is how many weights there may be now: it falls from the start to the budget, or to what windows hold

@@ -37,6 +37,29 @@ func (s *Samples) variants() int {
 	return len(s.Moves)
 }
 
+// Take returns some of the samples, copied.
+func (s *Samples) Take(chosen []int) *Samples {
+	part := *s
+	part.Count, part.Inputs = len(chosen), nil
+	part.Goal.Labels, part.Goal.Targets, part.Goal.Teacher = nil, nil, nil
+	take := func(from []float32, width, k int) []float32 {
+		if from == nil {
+			return nil
+		}
+		return from[k*width : (k+1)*width]
+	}
+	inputs, outputs := len(s.Inputs)/max(s.Count, 1), len(s.Goal.Spread)
+	for _, k := range chosen {
+		part.Inputs = append(part.Inputs, take(s.Inputs, inputs, k)...)
+		part.Goal.Targets = append(part.Goal.Targets, take(s.Goal.Targets, outputs, k)...)
+		part.Goal.Teacher = append(part.Goal.Teacher, take(s.Goal.Teacher, outputs*s.variants(), k)...)
+		if s.Goal.Labels != nil {
+			part.Goal.Labels = append(part.Goal.Labels, s.Goal.Labels[k])
+		}
+	}
+	return &part
+}
+
 // Options says how to train.
 type Options struct {
 	Epochs       int
@@ -244,8 +267,16 @@ func (t *tuner) finish() *Net {
 
 // Loss returns the mean loss of a net over the samples as they are.
 func Loss(n *Net, samples *Samples) float64 {
+	loss, _ := Score(n, samples)
+	return loss
+}
+
+// Score returns the mean loss of a net over the samples as they are, and of a classification the part of
+// them that it decides unlike the labels (unlike the teacher without labels).
+func Score(n *Net, samples *Samples) (loss, wrong float64) {
 	t := newTuner(n, samples, Options{Epochs: 1, Batch: lanes})
-	s, loss, chosen := t.shards[0], 0.0, make([]int, 0, lanes)
+	s, chosen := t.shards[0], make([]int, 0, lanes)
+	g, q := &samples.Goal, n.Outputs
 	for first := 0; first < samples.Count; first += lanes {
 		chosen = chosen[:0]
 		for k := first; k < min(first+lanes, samples.Count); k++ {
@@ -253,8 +284,29 @@ func Loss(n *Net, samples *Samples) float64 {
 		}
 		s.load(t.plan, samples, n.Inputs, chosen)
 		s.forward(t.net, t.plan, t.params.weights)
-		s.derive(&samples.Goal, chosen, samples.variants(), 1/float64(samples.Count))
+		for lane, variant := range chosen {
+			if g.Regression {
+				break
+			}
+			best, wanted := 0, 0
+			for k := range q {
+				y := s.outputs[k*lanes+lane]
+				if top := s.outputs[best*lanes+lane]; g.Lowest && y < top || !g.Lowest && y > top {
+					best = k
+				}
+				if g.Labels == nil && g.Teacher[variant*q+k] > g.Teacher[variant*q+wanted] {
+					wanted = k
+				}
+			}
+			if g.Labels != nil {
+				wanted = int(g.Labels[variant/samples.variants()])
+			}
+			if best != wanted {
+				wrong += 1 / float64(samples.Count)
+			}
+		}
+		s.derive(g, chosen, samples.variants(), 1/float64(samples.Count))
 		loss += s.loss
 	}
-	return loss
+	return loss, wrong
 }
