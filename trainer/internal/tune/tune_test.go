@@ -246,9 +246,10 @@ func TestWeightsEndOnTheirLevels(t *testing.T) {
 func TestWindowsPackIntoTheirSteps(t *testing.T) {
 	n, s := learnable(5, 400)
 	layout := sparse.WindowLayout{Rows: 4, Lanes: 2, Window: 6}
-	for _, steps := range []int{3, 8, 20} {
+	for _, c := range []struct{ steps, budget int }{{3, n.Count()}, {8, n.Count()}, {20, n.Count()}, {20, 60}} {
+		steps := c.steps
 		result, err := Run(context.Background(), n, s, Options{
-			Epochs: 20, Batch: 50, LearningRate: 1e-2, Budget: n.Count(), PruneUntil: 0.5,
+			Epochs: 20, Batch: 50, LearningRate: 1e-2, Budget: c.budget, PruneUntil: 0.5,
 			Windows: &Windows{Layout: layout, Steps: steps},
 		})
 		if err != nil {
@@ -259,8 +260,8 @@ func TestWindowsPackIntoTheirSteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if packing.Steps() > steps || packing.Steps() < steps/2 {
-			t.Errorf("%d steps, wanted at most %d (%d weights)", packing.Steps(), steps, result.Net.Count())
+		if packing.Steps() > steps || packing.Steps() < steps/2 || result.Net.Count() > c.budget {
+			t.Errorf("%d steps, %d numbers, wanted at most %d and %d", packing.Steps(), result.Net.Count(), steps, c.budget)
 		}
 	}
 }

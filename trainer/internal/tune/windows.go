@@ -44,6 +44,14 @@ func (t *tuner) chooseWindows(rows [][]entry, last bool) {
 		}
 	}
 	w.choice = goal.Shape(supports, scores, w.choice.Slices)
+	if over := w.count(rows, t.net.constant()) - t.options.Budget; over > 0 {
+		features := 0
+		for _, kept := range w.choice.Supports {
+			features += len(kept)
+		}
+		supports, scores = goal.Keep(w.choice, supports, scores, features-over)
+		w.choice = goal.Shape(supports, scores, w.choice.Slices)
+	}
 }
 
 // stays reports whether the last choice of windows, if there was one, has a feature of a row.
