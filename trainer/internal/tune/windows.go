@@ -25,7 +25,8 @@ type windowState struct {
 
 // chooseWindows decides what would stay if the steps were counted now. That is done for the steps of the
 // end from the first removal on, and removals spare what would stay: shrinking the steps little by little
-// instead keeps 1–4 % less of the scores, as what early windows leave out binds later ones.
+// instead keeps less of the scores (refine.TestPlansForTheEndKeepMore), as what early windows leave out
+// binds later ones.
 func (t *tuner) chooseWindows(rows [][]entry, last bool) {
 	w := &t.windows
 	w.removals++
