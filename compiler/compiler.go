@@ -116,6 +116,9 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	compiled := program.Model()
 	compiled.Weights = compiled.Weights.Compact()
 	compiled.SourceHash, compiled.Compiler, compiled.Sequence = o.SourceHash, Version, o.Sequence
+	if loops, _ := compiled.LoopStates(); loops == 0 && o.Codec == simb.CodecPacked {
+		compiled.Certificates = compiled.Certificates.Derive()
+	}
 	data, err := simb.Encode(compiled, simb.EncodeOptions{Codec: o.Codec})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode: %w", err)
@@ -153,7 +156,7 @@ func sure(run func() string) func() (string, error) {
 
 // resolve checks the options and chooses what was left open.
 func (o Options) resolve(m *model.Model) (pass.Options, error) {
-	resolved := pass.Options{Planes: 1}
+	resolved := pass.Options{Planes: 1, Brief: o.Codec == simb.CodecPacked}
 	switch o.Bits {
 	case 0:
 		resolved.Width = quant.Width7

@@ -62,7 +62,7 @@ func withLoop(a *sparse.Matrix[float32]) *sparse.Matrix[float32] {
 }
 
 func TestCompiledFileSaysWhatTheReportSays(t *testing.T) {
-	for _, options := range []compiler.Options{{}, {Bits: 14, WeightBits: 16, Codec: simb.CodecHuff0}, {Bits: 7, Codec: simb.CodecHuff0}, {Bits: 14}} {
+	for _, options := range []compiler.Options{{}, {Bits: 14, WeightBits: 16, Codec: simb.CodecHuff0}, {Bits: 7, Codec: simb.CodecHuff0}, {Bits: 7, Codec: simb.CodecPacked}, {Bits: 14}} {
 		data, report, err := compiler.Compile(mixed(1), options)
 		if err != nil {
 			t.Fatal(err)

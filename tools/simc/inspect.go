@@ -213,7 +213,7 @@ func compiledFacts(file *simb.File, verbose bool) []fact {
 	facts := []fact{
 		{"kind", "kind", fileKind("simb")}, {"inputs", "inputs", m.SourceInputs}, {"inputs read", "inputs_read", len(m.Inputs)},
 		{"states", "states", m.States()}, {"outputs", "outputs", m.Outputs()}, {"bits", "bits", int(m.Width)},
-		{"nonzeros", "nnz", m.NNZ()}, stepsFact(m.Weights, groups), {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
+		{"nonzeros", "nnz", m.NNZ()}, stepsFact(m.Weights, groups), {"bytes by part", "bytes_by", bytesBy(file.Info())}, {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
 		{"schedule", "schedule", strings.Join(schedule, ", ")}, {"decision", "decision", []string{"none", "argmax", "argmin"}[m.Decision]},
 		{"error bound, box", "error_bound_box", outputBounds(c.Box)}, {"error bound, unsaturated", "error_bound_calibrated", outputBounds(c.Calibrated)},
 		{"Lipschitz constants", "lipschitz", c.Lipschitz}, {"self-tests", "self_tests", len(m.SelfTest)}, {"sequence", "sequence", m.Sequence},
@@ -226,6 +226,39 @@ func compiledFacts(file *simb.File, verbose bool) []fact {
 		}
 	}
 	return facts
+}
+
+// partBytes shows where a compiled file's bytes are.
+type partBytes struct {
+	Weights  int `json:"weights"`
+	Inputs   int `json:"inputs"`
+	Rows     int `json:"rows"` // states and outputs, tables, the schedule
+	Claims   int `json:"claims"`
+	SelfTest int `json:"self_test"`
+	Frame    int `json:"frame"` // header, digest, directory
+}
+
+func (b partBytes) String() string {
+	return fmt.Sprintf("weights %d, inputs %d, rows %d, claims %d, self-test %d, frame %d", b.Weights, b.Inputs, b.Rows, b.Claims, b.SelfTest, b.Frame)
+}
+
+func bytesBy(info simb.Info) partBytes {
+	by := partBytes{Frame: info.FrameBytes}
+	for _, s := range info.Sections {
+		switch part, _, _ := strings.Cut(s.Name, "."); part {
+		case "weights":
+			by.Weights += s.Stored
+		case "input":
+			by.Inputs += s.Stored
+		case "state", "row", "table", "segment":
+			by.Rows += s.Stored
+		case "test":
+			by.SelfTest += s.Stored
+		default:
+			by.Claims += s.Stored
+		}
+	}
+	return by
 }
 
 func outputBounds(e *simb.ErrorCertificate) []float32 {

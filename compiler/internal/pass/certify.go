@@ -49,7 +49,7 @@ func (p *Program) Certify() (string, error) {
 // rests on reach where there are loops, and may use it elsewhere only where it is claimed.
 func (c *certifier) claimErrors() {
 	var residuals []float32
-	c.proved, residuals = c.reaches(c.real, &c.well)
+	c.proved, residuals = c.reaches(c.real, &c.well, c.roundResidual)
 	calibrated, _ := c.errors(nil)
 	box, own := c.errors(residuals)
 	switch {
@@ -70,6 +70,45 @@ func (c *certifier) claimErrors() {
 	if finite(calibrated.State, calibrated.Start, calibrated.Residual, calibrated.Output) {
 		c.Certificates.Calibrated = calibrated
 	}
+}
+
+// How much a figure of a brief file may exceed what is proved: residuals by a sixteenth of themselves or of
+// what requantisation adds to their row, those of gains by a hundred-and-twenty-eighth of the gain,
+// figures that users see by a thirty-second.
+const (
+	residualRoom = 1.0 / 16
+	gainRoom     = 1.0 / 128
+	figureRoom   = 1.0 / 32
+)
+
+// brief reports whether claims are to be short. Not with loops, whose enclosures need residuals as near as
+// bfloat16 comes.
+func (p *Program) brief() bool {
+	if !p.Options.Brief {
+		return false
+	}
+	for _, segment := range p.Segments {
+		if segment.Sweeps > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// roundResidual rounds the residual of row i up.
+func (c *certifier) roundResidual(i int, residual float64) float32 {
+	if !c.brief() {
+		return upShort(residual)
+	}
+	return fewestDigits(residual, float64(max(residual, c.rounding[i])*residualRoom))
+}
+
+// roundFigure rounds a bound of an output up.
+func (c *certifier) roundFigure(v float64) float32 {
+	if !c.brief() {
+		return upShort(v)
+	}
+	return fewestDigits(v, float64(v*figureRoom))
 }
 
 // rowOfTable returns a row that reads table k; all of them have the same scale and zero point.

@@ -1,6 +1,10 @@
 package pass
 
-import "math"
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
 
 // Everything that the compiler claims is computed in float64 and then moved to the safe side by
 // slack times the sum of the magnitudes that went into it. A sum of k products in float64 is off by
@@ -42,6 +46,20 @@ func upShort(x float64) float32 {
 		f = math.Float32frombits((bits | 0xFFFF) + 1)
 	}
 	return f
+}
+
+// fewestDigits returns the number of the fewest significant bits in [x, x + room], or the smallest bfloat16 ≥ x
+// when there is none shorter.
+func fewestDigits(x, room float64) float32 {
+	if !(x > leastScale) || math.IsInf(x, 0) {
+		return upShort(x)
+	}
+	for digits := 1; digits < quant.StepDigits; digits++ {
+		if short := quant.RoundUp(x, digits); float64(short) <= x+room {
+			return short
+		}
+	}
+	return upShort(x)
 }
 
 // downShort returns the largest bfloat16 ≤ x, −Inf below its range and for NaN.

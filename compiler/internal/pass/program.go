@@ -26,6 +26,7 @@ type Options struct {
 	Width  quant.Width // 7 or 14
 	Planes uint8       // weight planes of every row: 1 or 2
 	Levels int32       // largest magnitude of a weight of one plane: 127, 15 or 7
+	Brief  bool        // claims in as few digits as their figures allow, for a file that makes use of it
 }
 
 // Program is a model on its way to the compiled form. Plan indices number what the compiled file

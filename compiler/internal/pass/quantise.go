@@ -16,8 +16,30 @@ const accumulatorLimit = 1<<31 - 1
 // suffice, and its upper bytes cost nothing in the file. A leaky slope needs more: it is a ratio of two.
 const (
 	multiplierBits = 8
+	fewLevelsBits  = 5
 	leakyBits      = 24
 )
+
+// search says which units of a row's sum are tried: multipliers of some bits, from and to shares of the
+// finest unit that cuts no weight.
+type search struct {
+	bits     int
+	from, to float64
+}
+
+// unitSearch returns how units are searched. With few levels a unit may cut the row's largest weights,
+// if the others gain by it.
+func (p *Program) unitSearch() search {
+	if p.fewLevels() {
+		return search{fewLevelsBits, 0.75, 1.5}
+	}
+	return search{multiplierBits, 1 + 0x1p-8, mostCoarser}
+}
+
+// fewLevels reports whether weights have fewer bits than a byte: then all else of a row has few digits too.
+func (p *Program) fewLevels() bool {
+	return p.Options.Planes == 1 && p.Options.Levels < quant.OnePlaneMax
+}
 
 // mostCoarser is how far above the finest unit of a row a better one is looked for. Rows are short: some
 // unit of 16 to 32 within an eighth of the finest has their weights nearer to integers.
@@ -162,13 +184,14 @@ func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(i
 		return bits, nil
 	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
+	units := p.unitSearch()
 	for range 200 {
-		first, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
+		first, err := quant.NewMultiplier(float64(wanted*units.from)/float64(unit), units.bits)
 		if err != nil {
 			return 0, fmt.Errorf("the finest step of its sum is %.3g steps of its value, no multiplier stands for that: scale its weights down: %w: %w", wanted/float64(unit), ErrUnfit, err)
 		}
 		best, nearest := quant.Multiplier{}, math.Inf(1)
-		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*mostCoarser); m = coarser(m) {
+		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
 			row.Multiplier = m
 			if _, fits := p.tryRow(i, unit, inLoop); !fits {
 				continue
@@ -187,11 +210,11 @@ func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(i
 	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: its weights times the zero points of what it reads are too large, declare a box nearer to zero: %w", ErrUnfit)
 }
 
-// coarser returns the next multiplier of multiplierBits.
-func coarser(m quant.Multiplier) quant.Multiplier {
-	step := max(1, m.M>>(multiplierBits-1))
-	if m.M+step == 1<<multiplierBits && m.S > quant.MinShift {
-		return quant.Multiplier{M: 1 << (multiplierBits - 1), S: m.S - 1}
+// coarser returns the next multiplier of the given bits.
+func coarser(m quant.Multiplier, bits int) quant.Multiplier {
+	step := max(1, m.M>>(bits-1))
+	if m.M+step == 1<<bits && m.S > quant.MinShift {
+		return quant.Multiplier{M: 1 << (bits - 1), S: m.S - 1}
 	}
 	return quant.Multiplier{M: m.M + step, S: m.S}
 }

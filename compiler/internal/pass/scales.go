@@ -45,7 +45,7 @@ func (p *Program) Ranges() (string, error) {
 	for i := range f.bias {
 		f.bias[i] = p.nearestValue(i)
 	}
-	p.floatReach, _ = p.reaches(f, &p.Wellposed)
+	p.floatReach, _ = p.reaches(f, &p.Wellposed, func(_ int, residual float64) float32 { return upShort(residual) })
 	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
@@ -196,7 +196,7 @@ func stateRange(a model.Activation, v interval) quant.StateRange {
 func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, least float64) {
 	q := p.Options.Width.Max()
 	row.Hi = uint16(q)
-	row.Scale = stateRange(a, use).Step(p.Options.Width, least, quant.StepDigits)
+	row.Scale = stateRange(a, use).Step(p.Options.Width, least, p.stepDigits())
 	switch a.Kind {
 	case model.ReLU:
 		row.Saturates = simb.SaturatesHigh
@@ -217,6 +217,14 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, leas
 	case model.Sigmoid:
 		row.Table = p.table(simb.Sigmoid, row)
 	}
+}
+
+// stepDigits returns the significant bits of a state's step.
+func (p *Program) stepDigits() int {
+	if p.fewLevels() {
+		return quant.TrainedStepDigits
+	}
+	return quant.StepDigits
 }
 
 // shapeTwoSided covers a range on both sides of zero; both clamps count as saturations.
