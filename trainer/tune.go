@@ -100,7 +100,11 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 		return nil, fmt.Errorf("fine-tuning: %w", err)
 	}
 	f.rounding = tuned.Rounding
-	return f.draftOfNet(tuned.Net, samples), nil
+	fitted := f.draftOfNet(tuned.Net, samples)
+	if fitted.order = tuned.Order; fitted.order == nil {
+		fitted.order = d.order
+	}
+	return fitted, nil
 }
 
 func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
