@@ -235,7 +235,7 @@ func TestGradientIsThatOfTheEquilibrium(t *testing.T) {
 				s.load(tuner.plan, samples, n.Inputs, chosen)
 				s.forward(n, tuner.plan, tuner.params.weights)
 				s.derive(&samples.Goal, chosen, 1, 1./70)
-				s.backward(n, tuner.plan, tuner.params.weights, false)
+				s.backward(n, tuner.plan, tuner.params.weights)
 				loss += s.loss
 				for i, r := range n.Rows {
 					for e, j := range r.Support {

@@ -22,9 +22,6 @@ type shard struct {
 	next     []float32 // per state: the adjoint's next iterate
 	line     []float32 // scratch
 	gradient []float32 // per entry of the plan
-	dense    []float32 // rows × features, when asked for: derivatives of all weights, also absent ones
-	all      []int32   // all features
-	row      []float32 // scratch, per feature
 	scratch  lossScratch
 
 	sample, move [lanes]int // per lane: where its inputs begin, and how they are moved
@@ -176,10 +173,10 @@ func (s *shard) settle(n *Net, p *plan, weights []float32, states []int) {
 }
 
 // backward takes the derivatives in outputs back and sets gradient.
-func (s *shard) backward(n *Net, p *plan, weights []float32, wantDense bool) {
+func (s *shard) backward(n *Net, p *plan, weights []float32) {
 	clear(s.into)
 	for k := range n.Outputs {
-		s.backRow(p, weights, p.states+k, lineOf(s.outputs, k), wantDense)
+		s.backRow(p, weights, p.states+k, lineOf(s.outputs, k))
 	}
 	for g := len(p.groups) - 1; g >= 0; g-- {
 		group := p.groups[g]
@@ -191,19 +188,16 @@ func (s *shard) backward(n *Net, p *plan, weights []float32, wantDense bool) {
 			for l, v := range slope {
 				s.line[l] = float32(into[l] * v)
 			}
-			s.backRow(p, weights, i, s.line, wantDense)
+			s.backRow(p, weights, i, s.line)
 		}
 	}
 }
 
 // backRow takes the derivative dz by row i's argument to its weights and to the states of earlier groups.
-func (s *shard) backRow(p *plan, weights []float32, i int, dz []float32, wantDense bool) {
+func (s *shard) backRow(p *plan, weights []float32, i int, dz []float32) {
 	r := p.rows[i]
 	dots(s.gradient[r.first:r.end], dz, s.values, p.cols[r.first:r.end])
 	scatter(s.into, dz, p.cols[r.inner:r.outer], weights[r.inner:r.outer])
-	if wantDense {
-		s.addDense(i, dz)
-	}
 }
 
 // adjoint turns s.into of a loop's states, derivatives with the loop held, into those at its equilibrium:
@@ -244,15 +238,5 @@ func (s *shard) adjoint(p *plan, weights []float32, states []int) {
 	}
 	for _, i := range states {
 		copy(lineOf(s.into, i), lineOf(v, i))
-	}
-}
-
-// addDense adds the derivatives by all weights that row i could have, absent ones included.
-func (s *shard) addDense(i int, dz []float32) {
-	all := s.all
-	dots(s.row, dz, s.values, all)
-	row := s.dense[i*len(all):][:len(all)]
-	for j, v := range s.row {
-		row[j] += v
 	}
 }

@@ -76,11 +76,6 @@ type Options struct {
 
 	Windows *Windows // not nil: what is left packs into few steps of a kernel
 
-	// Regrow is the part of the weights that move to where the gradient is largest at the first removal;
-	// it falls to 0 at the part RegrowUntil of all steps.
-	Regrow      float64
-	RegrowUntil float64
-
 	// Average is the decay per step of a moving average of the weights that is returned instead of the last
 	// ones; 0: none.
 	Average float64
@@ -95,11 +90,8 @@ type Options struct {
 	Progress func(epoch int, loss float64)
 }
 
-// Events are how often at most weights are removed and regrown.
-const (
-	events       = 120
-	denseBatches = 4 // gradients of absent weights are summed over so many batches before weights move
-)
+// removals are how often weights are removed, about.
+const removals = 120
 
 // Result is what Run gives.
 type Result struct {
@@ -123,6 +115,10 @@ func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Result,
 		if o.Progress != nil {
 			o.Progress(epoch+1, loss)
 		}
+	}
+	if o.Epochs > 0 && o.Budget > 0 && t.step <= t.lastRemoval() { // too few steps to get there
+		t.step = t.steps
+		t.reduce(true)
 	}
 	result := &Result{Net: t.finish(), Order: t.windows.choice.Order}
 	if o.Levels != nil {
@@ -148,7 +144,6 @@ type tuner struct {
 	step, steps int
 	started     int // weights at the start
 	workers     int
-	collecting  bool // gradients of absent weights are summed
 	windows     windowState
 }
 
@@ -213,7 +208,7 @@ func (t *tuner) learn(batch []int) float64 {
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, effective)
 		s.derive(&t.samples.Goal, chosen, t.samples.variants(), 1/float64(len(batch)))
-		s.backward(t.net, t.plan, effective, t.collecting)
+		s.backward(t.net, t.plan, effective)
 	})
 	loss := 0.0
 	for _, s := range t.shards[:shards] {

@@ -62,14 +62,18 @@ func TestTrainingLowersTheLossWithinTheBudget(t *testing.T) {
 	n, s := learnable(1, 600)
 	before := Loss(n, s)
 	for _, budget := range []int{0, 200, 80, 40} {
-		for _, regrow := range []float64{0, 0.3} {
-			got := mustRun(t, n, s, Options{Epochs: 30, Batch: 50, LearningRate: 1e-2, Budget: budget, PruneUntil: 0.5, Regrow: regrow, RegrowUntil: 0.7})
-			if budget == 0 {
-				budget = n.Count()
-			}
-			if loss := Loss(got, s); got.Count() > budget || got.Count() < budget*9/10 || loss > 0.7*before {
-				t.Errorf("budget %d, regrowing %g: %d weights, loss %.3f after %.3f", budget, regrow, got.Count(), loss, before)
-			}
+		got := mustRun(t, n, s, Options{Epochs: 30, Batch: 50, LearningRate: 1e-2, Budget: budget, PruneUntil: 0.5})
+		if budget == 0 {
+			budget = n.Count()
+		}
+		if loss := Loss(got, s); got.Count() > budget || got.Count() < budget*9/10 || loss > 0.7*before {
+			t.Errorf("budget %d: %d weights, loss %.3f after %.3f", budget, got.Count(), loss, before)
+		}
+	}
+	for _, o := range []Options{{Epochs: 1, Batch: 600}, {Epochs: 1, Batch: 300}, {Epochs: 2, Batch: 600}, {Epochs: 3, Batch: 600}} { // one to three steps
+		o.LearningRate, o.Budget, o.PruneUntil = 1e-2, 50, 1
+		if got := mustRun(t, n, s, o); got.Count() > 50 {
+			t.Errorf("%d epochs in batches of %d leave %d weights of at most 50", o.Epochs, o.Batch, got.Count())
 		}
 	}
 	if Loss(n, s) != before {
@@ -105,7 +109,7 @@ func TestAnyNumberOfCoresGivesTheSameBits(t *testing.T) {
 		random := rand.New(rand.NewPCG(7, 7))
 		n := randomNet(random, 14, 10, 4, causal, 0.8)
 		s := randomSamples(random, n, 500, false)
-		o := Options{Epochs: 4, Batch: 200, LearningRate: 1e-3, Budget: 150, PruneUntil: 0.6, Regrow: 0.2, RegrowUntil: 0.8, Seed: 3, Average: 0.9}
+		o := Options{Epochs: 4, Batch: 200, LearningRate: 1e-3, Budget: 150, PruneUntil: 0.6, Seed: 3, Average: 0.9}
 		if !causal {
 			o.Kappa = 0.8
 		}
