@@ -61,7 +61,6 @@ type tuning struct {
 	batch       int
 	start       func(budget int) int // weights at the start
 	pruneUntil  float64              // the part of all steps in which weights are removed
-	average     float64              // decay of the moving average of the weights; 0: none
 	distill     float64              // the part of the loss that follows the teacher
 	temperature float64
 	adjust      func(*tune.Samples) // for trials
@@ -109,7 +108,7 @@ func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
 	how := f.options.tuning
 	o := tune.Options{
 		Epochs: f.options.Epochs, Batch: min(how.batch, max(samples.Count/64, 16)), LearningRate: how.rate,
-		Budget: f.options.NNZ, PruneUntil: how.pruneUntil, Average: how.average,
+		Budget: f.options.NNZ, PruneUntil: how.pruneUntil,
 		Magnitude: f.options.Baseline == Magnitude, Levels: f.levels(samples), Seed: f.options.Seed,
 		Progress: func(epoch int, loss float64) { f.options.Progress("tune", epoch, f.options.Epochs) },
 	}

@@ -76,10 +76,6 @@ type Options struct {
 
 	Windows *Windows // not nil: what is left packs into few steps of a kernel
 
-	// Average is the decay per step of a moving average of the weights that is returned instead of the last
-	// ones; 0: none.
-	Average float64
-
 	Kappa float64 // > 0: ‖a‖₁ ≤ Kappa for the part of each state's row that reads its own loop
 
 	Levels *Levels // not nil: the weights end on the levels of few bits
@@ -164,7 +160,7 @@ func newTuner(start *Net, samples *Samples, o Options) *tuner {
 	entries := make([][]entry, len(t.net.Rows))
 	for i, r := range t.net.Rows {
 		for k, j := range r.Support {
-			entries[i] = append(entries[i], entry{feature: j, weight: r.Weights[k], average: r.Weights[k]})
+			entries[i] = append(entries[i], entry{feature: j, weight: r.Weights[k]})
 		}
 	}
 	t.lay(entries)
@@ -244,9 +240,6 @@ func (t *tuner) parallel(n int, do func(k int)) {
 // finish returns the net as trained.
 func (t *tuner) finish() *Net {
 	weights := t.params.weights
-	if t.options.Average > 0 {
-		weights = t.params.average
-	}
 	if t.options.Levels != nil {
 		weights = t.rounded()
 	}

@@ -109,7 +109,7 @@ func TestAnyNumberOfCoresGivesTheSameBits(t *testing.T) {
 		random := rand.New(rand.NewPCG(7, 7))
 		n := randomNet(random, 14, 10, 4, causal, 0.8)
 		s := randomSamples(random, n, 500, false)
-		o := Options{Epochs: 4, Batch: 200, LearningRate: 1e-3, Budget: 150, PruneUntil: 0.6, Seed: 3, Average: 0.9}
+		o := Options{Epochs: 4, Batch: 200, LearningRate: 1e-3, Budget: 150, PruneUntil: 0.6, Seed: 3}
 		if !causal {
 			o.Kappa = 0.8
 		}
