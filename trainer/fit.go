@@ -182,9 +182,10 @@ type fitter struct {
 	omega       []float64 // per row
 	sigma       []float64 // per feature
 
-	stats    moments            // of all samples: gram, unless that would be too large; then
-	screened *rowsolve.Screened // solves the rows, and
-	rough    bool               // says not to certify them
+	stats     moments            // of all samples: gram, unless that would be too large; then
+	screened  *rowsolve.Screened // solves the rows, and
+	rough     bool               // says not to certify them at every λ;
+	certified int                // the largest number of weights at which they were
 
 	gram        *rowsolve.Gram  // all samples
 	moments     *refine.Moments // of gram

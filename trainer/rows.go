@@ -124,6 +124,9 @@ func (f *fitter) wantedOnPath() int {
 	if f.options.NoRefine {
 		return f.options.NNZ
 	}
+	if f.screened != nil { // candidates are affordable for few weights a row
+		return wideScreened * f.options.NNZ
+	}
 	return wideBudget(f.options.NNZ)
 }
 

@@ -18,7 +18,9 @@ import (
 const DefaultGramBytes = 8 * 6000 * 6000
 
 const (
-	wideCandidates = 200 // of a row at first
+	wideCandidates = 200 // of a row at first, and at most as many more each time
+	wideMemory     = 2   // of GramBytes: what the Grams of candidates may take (the whole one takes thrice its size)
+	wideScreened   = 3   // times the wanted nonzeros are what the path ends at
 	widePaths      = 3   // paths over candidates, the certificate of the last point adding more after each
 	wideOverBudget = 1.1 // the most by which a certified point may exceed the budget that refinement starts from
 	wideStep       = 1.1 // factor of λ where it may not
@@ -60,12 +62,10 @@ func (f *fitter) addCross() error {
 		return err
 	}
 	f.stats = cross
-	initial := wideCandidates
-	if nnz := f.options.NNZ; nnz > 0 { // all rows' candidates are held along the path
-		most := int(math.Sqrt(float64(f.options.GramBytes) / float64(16*f.rows())))
-		initial = min(max(initial, 2*f.wantedOnPath()/f.rows()), max(most, 1))
-	}
-	f.screened = rowsolve.NewScreened(cross, f.stream, initial, f.options.GramBytes)
+	// Along a path the Grams of all rows' candidates should stay at hand.
+	initial := min(wideCandidates, max(10, int(math.Sqrt(float64(wideMemory*f.options.GramBytes)/float64(64*f.rows())))))
+	f.certified = f.rows()
+	f.screened = rowsolve.NewScreened(cross, f.stream, initial, wideMemory*f.options.GramBytes)
 	return nil
 }
 
@@ -115,12 +115,29 @@ func (f *fitter) widePath(budget, bisections int) (*solvedRows, error) {
 	}
 }
 
-// solveWide solves the rows on candidates, certified unless the path is still being walked.
+// solveWide solves the rows on candidates. On the path they are certified where the weights in use have
+// doubled since they last were, which brings in the candidates that the denser models need.
 func (f *fitter) solveWide(problems []rowsolve.Problem, guess []*rowsolve.Solution, progress func(done, total int)) ([]*rowsolve.Solution, error) {
-	if f.rough {
-		return f.screened.Rough(problems, guess)
+	if !f.rough {
+		return f.screened.Solve(problems, guess, progress)
 	}
-	return f.screened.Solve(problems, guess, progress)
+	rows, err := f.screened.Rough(problems, guess)
+	if err != nil || weightsOf(rows) <= 2*f.certified {
+		return rows, err
+	}
+	if rows, err = f.screened.Solve(problems, rows, progress); err != nil {
+		return nil, err
+	}
+	f.certified = max(f.certified, weightsOf(rows))
+	return rows, nil
+}
+
+func weightsOf(rows []*rowsolve.Solution) int {
+	sum := 0
+	for _, s := range rows {
+		sum += len(s.Support)
+	}
+	return sum
 }
 
 // finishNarrow finishes a fit over the states and the inputs in use.

@@ -2,7 +2,6 @@ package rowsolve
 
 import (
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -27,13 +26,7 @@ type Screened struct {
 	known      [2]*moments // without the matrix; with and without intercept
 	candidates [][]int32   // per row, ascending
 	held       []*shared   // per row; nil: its Gram is not at hand
-}
-
-// shared is the Gram of the candidates of some rows.
-type shared struct {
-	features []int32 // ascending
-	rows     []int   // of the problems; target k of the Gram is the target of row rows[k]
-	gram     *Gram
+	last       [][]float64 // per row: the gradient of all features when it was last certified
 }
 
 // NewScreened prepares for rows over the moments of a stream. initial is how many candidates a row has at
@@ -67,6 +60,12 @@ func (s *Screened) Solve(problems []Problem, guess []*Solution, progress func(do
 	for i := range open {
 		open[i] = i
 	}
+	if err := s.trim(problems, solutions); err != nil {
+		return nil, err
+	}
+	if err := s.foresee(problems, solutions); err != nil {
+		return nil, err
+	}
 	for range screenRounds {
 		gradients := make([]gradient, len(problems))
 		err := s.eachWave(problems, open, func(wave []int) (err error) {
@@ -86,27 +85,57 @@ func (s *Screened) Solve(problems []Problem, guess []*Solution, progress func(do
 	return solutions, nil
 }
 
-// Rough solves the problems over the candidates that are held, without a pass over the samples once their
-// Grams are there, and without a certificate: Gap is that over the candidates.
+// Rough solves the problems over the candidates that there are, without a certificate: Gap is that over the
+// candidates. There is no pass over the samples as long as all Grams are held.
 func (s *Screened) Rough(problems []Problem, guess []*Solution) ([]*Solution, error) {
 	if err := s.begin(problems, guess); err != nil {
 		return nil, err
 	}
-	var missing, all []int
-	for i := range problems {
-		all = append(all, i)
-		if s.held[i] == nil {
-			missing = append(missing, i)
-		}
-	}
 	solutions := make([]*Solution, len(problems))
 	copy(solutions, guess)
-	if len(missing) > 0 {
-		if err := s.hold(problems, s.share(missing)); err != nil {
-			return nil, err
+	all := make([]int, len(problems))
+	for i := range all {
+		all[i] = i
+	}
+	gradients := make([]gradient, len(problems))
+	if err := s.trim(problems, solutions); err != nil {
+		return nil, err
+	}
+	err := s.eachWave(problems, all, func(wave []int) error {
+		return s.solveHeld(problems, wave, solutions, gradients)
+	})
+	return solutions, err
+}
+
+// foresee adds to the candidates what violates the problems at the gradients of the last certificates,
+// which belonged to other penalties.
+func (s *Screened) foresee(problems []Problem, solutions []*Solution) error {
+	return s.eachRow(problems, solutions, func(i int, v *solver) {
+		s.candidates[i] = s.widened(v, 1, solutions[i], max(s.initial, len(s.candidates[i])/2), s.candidates[i]...)
+	})
+}
+
+// eachRow calls visit, from many goroutines, for every row that was certified before, with its problem at
+// its solution and the last gradient.
+func (s *Screened) eachRow(problems []Problem, solutions []*Solution, visit func(i int, v *solver)) error {
+	errs := make([]error, len(problems))
+	parallel(len(problems), func(i int) {
+		if s.last[i] == nil || solutions[i] == nil {
+			return
+		}
+		v, err := s.whole(&problems[i], solutions[i])
+		if errs[i] = err; err != nil {
+			return
+		}
+		copy(v.g, s.last[i])
+		visit(i, v)
+	})
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
 		}
 	}
-	return solutions, s.solveHeld(problems, all, solutions, make([]gradient, len(problems)))
+	return nil
 }
 
 // begin checks the problems and, the first time, chooses candidates.
@@ -133,6 +162,7 @@ func (s *Screened) begin(problems []Problem, guess []*Solution) error {
 		return nil
 	}
 	s.candidates, s.held = make([][]int32, len(problems)), make([]*shared, len(problems))
+	s.last = make([][]float64, len(problems))
 	errs := make([]error, len(problems))
 	parallel(len(problems), func(i int) {
 		var known *Solution
@@ -196,113 +226,6 @@ func (s *Screened) widened(v *solver, tau float64, at *Solution, limit int, more
 	return slices.Compact(list)
 }
 
-// share puts rows together whose candidates agree so far that one Gram costs no more than two.
-func (s *Screened) share(rows []int) []*shared {
-	var list []*shared
-	square := func(n int) int { return n * n }
-	for _, i := range rows {
-		if len(list) > 0 {
-			last := list[len(list)-1]
-			union := merged(last.features, s.candidates[i])
-			if square(len(union)) <= square(len(last.features))+square(len(s.candidates[i])) && gramBytes(len(union), 0) <= s.bytes {
-				last.features, last.rows = union, append(last.rows, i)
-				continue
-			}
-		}
-		list = append(list, &shared{features: s.candidates[i], rows: []int{i}})
-	}
-	return list
-}
-
-// merged returns the union of two ascending lists.
-func merged(a, b []int32) []int32 {
-	out := append(slices.Clone(a), b...)
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// gramBytes is the memory of a Gram that rows are solved on.
-func gramBytes(features, targets int) int { return 16 * features * (features + targets) }
-
-// eachWave gathers the Grams of some rows' candidates, as many at a time as the memory allows, and calls
-// solve with the rows whose Grams are there. The Grams of the last wave stay, and those of other rows
-// where there is room.
-func (s *Screened) eachWave(problems []Problem, rows []int, solve func(wave []int) error) error {
-	list := s.share(rows)
-	need := 0
-	for _, sh := range list {
-		need += gramBytes(len(sh.features), len(sh.rows))
-	}
-	if s.heldBytes(rows)+need > s.bytes {
-		clear(s.held)
-	}
-	for len(list) > 0 {
-		count, used := 1, s.heldBytes(rows)+gramBytes(len(list[0].features), len(list[0].rows))
-		for count < len(list) {
-			used += gramBytes(len(list[count].features), len(list[count].rows))
-			if used > s.bytes {
-				break
-			}
-			count++
-		}
-		var wave []int
-		for _, sh := range list[:count] {
-			wave = append(wave, sh.rows...)
-		}
-		if err := s.hold(problems, list[:count]); err != nil {
-			return err
-		}
-		if err := solve(wave); err != nil {
-			return err
-		}
-		if list = list[count:]; len(list) > 0 {
-			clear(s.held)
-		}
-	}
-	return nil
-}
-
-// heldBytes is the memory of the Grams that are held for rows other than those given.
-func (s *Screened) heldBytes(except []int) int {
-	seen, sum := map[*shared]bool{nil: true}, 0
-	for i, sh := range s.held {
-		if !seen[sh] && !slices.Contains(except, i) {
-			seen[sh] = true
-			sum += gramBytes(len(sh.features), len(sh.rows))
-		}
-	}
-	return sum
-}
-
-// hold makes the Grams in one pass over the samples.
-func (s *Screened) hold(problems []Problem, list []*shared) error {
-	for _, sh := range list {
-		sh.gram = NewGram(len(sh.features), len(sh.rows))
-		for _, i := range sh.rows {
-			s.held[i] = sh
-		}
-	}
-	var f, t []float32
-	return s.stream(func(features, targets []float32, samples int) error {
-		for _, sh := range list {
-			width := len(sh.features)
-			f = slices.Grow(f[:0], samples*width)[:samples*width]
-			t = slices.Grow(t[:0], samples*len(sh.rows))[:samples*len(sh.rows)]
-			for k := range samples {
-				row := features[k*s.cross.features : (k+1)*s.cross.features]
-				for a, j := range sh.features {
-					f[k*width+a] = row[j]
-				}
-				for a, i := range sh.rows {
-					t[k*len(sh.rows)+a] = targets[k*s.cross.targets+problems[i].Target]
-				}
-			}
-			sh.gram.Add(f, t, samples)
-		}
-		return nil
-	})
-}
-
 // solveHeld solves rows over their candidates and keeps the gradients there.
 func (s *Screened) solveHeld(problems []Problem, rows []int, solutions []*Solution, gradients []gradient) error {
 	errs := make([]error, len(rows))
@@ -314,9 +237,7 @@ func (s *Screened) solveHeld(problems []Problem, rows []int, solutions []*Soluti
 		if errs[r] = err; err != nil {
 			return
 		}
-		for a, j := range sol.Support {
-			sol.Support[a] = sh.features[j]
-		}
+		sh.outward(sol)
 		solutions[i], gradients[i] = sol, gradient{sh.features, v.g}
 	})
 	for r, err := range errs {
@@ -325,46 +246,4 @@ func (s *Screened) solveHeld(problems []Problem, rows []int, solutions []*Soluti
 		}
 	}
 	return nil
-}
-
-// local states a problem over the shared candidates.
-func (sh *shared) local(p *Problem, target int) *Problem {
-	out := *p
-	out.Target, out.Candidates, out.BallSize = target, nil, 0
-	pick := func(v []float64) []float64 {
-		if v == nil {
-			return nil
-		}
-		picked := make([]float64, len(sh.features))
-		for a, j := range sh.features {
-			picked[a] = v[j]
-		}
-		return picked
-	}
-	out.Penalty, out.Knee, out.RidgeWeights = pick(p.Penalty), pick(p.Knee), pick(p.RidgeWeights)
-	for a, j := range sh.features {
-		if int(j) < p.BallSize {
-			out.BallSize++
-		}
-		if p.Candidates != nil {
-			if _, found := slices.BinarySearch(p.Candidates, j); !found {
-				out.Penalty[a] = math.Inf(1)
-			}
-		}
-	}
-	return &out
-}
-
-// inward returns a guess in the numbering of the shared candidates.
-func (sh *shared) inward(guess *Solution) *Solution {
-	if guess == nil {
-		return nil
-	}
-	out := &Solution{}
-	for a, j := range guess.Support {
-		if at, found := slices.BinarySearch(sh.features, j); found && a < len(guess.Coef) {
-			out.Support, out.Coef = append(out.Support, int32(at)), append(out.Coef, guess.Coef[a])
-		}
-	}
-	return out
 }

@@ -78,13 +78,15 @@ func (s *Screened) certify(p *Problem, i int, solutions []*Solution, residuals *
 	for a, j := range within.features {
 		v.g[j] = within.values[a]
 	}
+	s.last[i] = v.g
 	cert := v.certify()
 	sol.Gap = cert.relative(v.tt)
 	sol.Objective = float64(p.Omega*p.Omega) * cert.objective
 	if cert.closed(v.tt) {
 		return true, nil
 	}
-	wider := s.widened(v, 1, sol, s.initial, s.candidates[i]...)
+	// As many again at most: rows that need many features get them in few rounds.
+	wider := s.widened(v, 1, sol, max(s.initial, len(s.candidates[i])), s.candidates[i]...)
 	if len(wider) == len(s.candidates[i]) {
 		return true, nil
 	}
