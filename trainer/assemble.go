@@ -24,13 +24,10 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 		A: sparse.New[float32](len(kept), len(kept)), B: sparse.New[float32](len(kept), p),
 		C: sparse.New[float32](q, len(kept)), D: sparse.New[float32](q, p),
 		StateBias: make([]float32, len(kept)), OutputBias: make([]float32, q), Activations: []model.Activation{},
-		InputLo: f.survey.inputLo, InputHi: f.survey.inputHi, Decision: model.DecideNone,
+		InputLo: f.survey.inputLo, InputHi: f.survey.inputHi, Decision: f.options.Decision,
 	}
 	if f.options.InputLo != nil {
 		m.InputLo, m.InputHi = f.options.InputLo, f.options.InputHi
-	}
-	if f.options.Task == Classification {
-		m.Decision = model.DecideArgmax
 	}
 	for k, i := range kept {
 		m.Activations = append(m.Activations, f.activations[i])
@@ -42,6 +39,7 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 	if err := f.stateRanges(m, d, kept); err != nil {
 		return nil, err
 	}
+	f.storeLevels(m, kept)
 	f.complete(m, report)
 	return m, m.Validate()
 }
@@ -107,7 +105,9 @@ func (f *fitter) stateRanges(m *model.Model, d *draft, kept []int) error {
 // complete adds what is known of the finished model.
 func (f *fitter) complete(m *model.Model, report *Report) {
 	report.NNZBy = m.NNZ()
-	report.NNZ = report.NNZBy.Total()
+	report.NNZ, report.NormA = report.NNZBy.Total(), 0
+	report.Epochs, report.WeightBits, report.Baseline = f.options.Epochs, f.options.WeightBits, f.options.Baseline
+	report.Fits++
 	for i := range m.States() {
 		sum := 0.0
 		_, values := m.A.Row(i)

@@ -8,6 +8,7 @@ import (
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/trainer/internal/refine"
 	"github.com/sparse-implicit/sim/trainer/internal/rowsolve"
+	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
 
 // Report says what Fit found. Objectives are sums over rows of the row problems as solved, before any
@@ -24,7 +25,16 @@ type Report struct {
 
 	SecondsGram   float64 `json:"seconds_gram"`   // teacher, scales, ω and second moments
 	SecondsRows   float64 `json:"seconds_rows"`   // row problems
-	SecondsRefine float64 `json:"seconds_refine"` // everything after them
+	SecondsRefine float64 `json:"seconds_refine"` // removals and refits after them
+	SecondsTune   float64 `json:"seconds_tune"`   // fine-tuning and what is left
+
+	Epochs     int              `json:"epochs"`               // of fine-tuning
+	WeightBits int              `json:"weight_bits"`          // that weights were trained for
+	Steps      int              `json:"steps,omitempty"`      // of the window pattern
+	Baseline   Baseline         `json:"baseline,omitempty"`   // the teacher was pruned instead
+	Bytes      int              `json:"bytes,omitempty"`      // of the compiled file, with a size as the goal
+	Validation *ValidationScore `json:"validation,omitempty"` // with a drop as the goal
+	Fits       int              `json:"fits"`                 // how many models were fitted to meet the goal
 }
 
 // Fit fits a sparse implicit model to the teacher behind source. The model passes Validate; its states
@@ -41,35 +51,107 @@ func Fit(ctx context.Context, source Source, o Options) (*model.Model, *Report, 
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &fitter{ctx: ctx, source: source, shape: shape, options: o, rowsFrom: rowOrder(shape, o.Structure)}
-	report := &Report{Structure: o.Structure}
-	clock := time.Now()
-	lap := func(seconds *float64) {
-		*seconds = time.Since(clock).Seconds()
-		clock = time.Now()
-	}
-	if err := f.gather(); err != nil {
-		return nil, nil, err
-	}
-	lap(&report.SecondsGram)
-	solved, err := f.solveRows()
+	f := fitterFor(ctx, source, o)
+	m, err := f.toGoal()
 	if err != nil {
 		return nil, nil, err
 	}
-	f.describe(solved, report)
-	lap(&report.SecondsRows)
-	fitted := f.draftOf(solved.rows)
-	if !o.NoRefine {
-		if fitted, err = f.refine(fitted); err != nil {
-			return nil, nil, err
+	return m, f.report, nil
+}
+
+func fitterFor(ctx context.Context, source Source, o Options) *fitter {
+	shape := source.Shape()
+	return &fitter{
+		ctx: ctx, source: source, shape: shape, options: o, rowsFrom: rowOrder(shape, o.Structure),
+		report: &Report{Structure: o.Structure}, clock: time.Now(),
+	}
+}
+
+// toGoal fits by whatever says how sparse.
+func (f *fitter) toGoal() (*model.Model, error) {
+	switch {
+	case f.options.Size > 0:
+		return f.toSize()
+	case f.options.Drop > 0:
+		return f.toDrop()
+	case f.options.Steps > 0 && f.options.NNZ == 0:
+		f.options.NNZ = f.options.Steps * windowLayout.Rows * windowLayout.Lanes // as many as fit
+	}
+	return f.fitOnce()
+}
+
+// fitOnce solves the rows, refines and assembles for the present number of nonzeros or λ.
+func (f *fitter) fitOnce() (*model.Model, error) {
+	if f.stats == nil {
+		if err := f.gather(); err != nil {
+			return nil, err
+		}
+		f.lap(&f.report.SecondsGram)
+	}
+	f.rounding = nil
+	fitted, err := f.startingDraft()
+	if err != nil {
+		return nil, err
+	}
+	if f.screened != nil && !f.options.NoRefine {
+		return f.finishNarrow(fitted)
+	}
+	return f.finish(fitted)
+}
+
+// finish refines, fine-tunes and assembles what the rows gave.
+func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
+	tunes := f.options.Epochs > 0 || f.options.Baseline != "" || f.options.WeightBits != 8
+	if !f.options.NoRefine && f.options.Baseline == "" {
+		if fitted, err = f.refine(fitted, f.refineBudget()); err != nil {
+			return nil, err
 		}
 	}
-	m, err := f.assemble(fitted, report)
-	if err != nil {
-		return nil, nil, err
+	f.lap(&f.report.SecondsRefine)
+	if tunes {
+		if fitted, err = f.fineTune(fitted); err != nil {
+			return nil, err
+		}
 	}
-	lap(&report.SecondsRefine)
-	return m, report, nil
+	m, err = f.assemble(fitted, f.report)
+	if err == nil && f.options.Pattern == WindowPattern {
+		f.report.Steps, err = stepsOf(m)
+	}
+	f.lap(&f.report.SecondsTune)
+	return m, err
+}
+
+// startingDraft is what refinement starts from: the rows as solved, or the teacher itself.
+func (f *fitter) startingDraft() (*draft, error) {
+	if f.options.Baseline != "" {
+		return f.teacherDraft()
+	}
+	solved, err := f.solveRows()
+	if err != nil {
+		return nil, err
+	}
+	f.describe(solved, f.report)
+	f.lap(&f.report.SecondsRows)
+	return f.draftOf(solved.rows), nil
+}
+
+// refineBudget is how many numbers the convex refits leave: the wanted ones, or as many as fine-tuning
+// starts from.
+func (f *fitter) refineBudget() int {
+	if f.options.Epochs == 0 || f.options.NNZ == 0 {
+		return f.options.NNZ
+	}
+	wanted := f.options.NNZ
+	if f.options.Pattern == WindowPattern {
+		wanted = min(wanted, weightsPerStep*f.wantedSteps())
+	}
+	return int(f.options.tuning.start * float64(wanted))
+}
+
+// lap adds the seconds since the last lap.
+func (f *fitter) lap(seconds *float64) {
+	*seconds += time.Since(f.clock).Seconds()
+	f.clock = time.Now()
 }
 
 // fitter carries what the stages share. Rows are numbered 0 … n−1 for the states and n … n+q−1 for the
@@ -82,11 +164,20 @@ type fitter struct {
 
 	rowsFrom [][]int // rows in the order of computation: those of a group read states of earlier groups only (causal), outputs last
 
+	report *Report
+	clock  time.Time
+
+	rounding *tune.Rounding // of weights of few bits
+
 	survey      *survey
 	scale       []float64 // t_i: the model's state i is the teacher's divided by it; a power of two
 	activations []model.Activation
 	omega       []float64 // per row
 	sigma       []float64 // per feature
+
+	stats    moments            // of all samples: gram, unless that would be too large; then
+	screened *rowsolve.Screened // solves the rows, and
+	rough    bool               // says not to certify them
 
 	gram        *rowsolve.Gram  // all samples
 	moments     *refine.Moments // of gram
@@ -100,7 +191,7 @@ func (f *fitter) features() int { return f.shape.States() + f.shape.Inputs }
 
 // describe fills in what the row problems gave.
 func (f *fitter) describe(solved *solvedRows, report *Report) {
-	report.Lambda = solved.lambda
+	report.Lambda, report.ObjectiveAB, report.ObjectiveCD, report.GapMax = solved.lambda, 0, 0, 0
 	for i, s := range solved.rows {
 		if i < f.states() {
 			report.ObjectiveAB += s.Objective
@@ -128,6 +219,9 @@ func (f *fitter) figures(m *model.Model, report *Report) model.Provenance {
 		{"weights", fmt.Sprint(!f.options.NoWeights)},
 		{"bias", fmt.Sprint(!f.options.NoBias)},
 		{"refined", fmt.Sprint(!f.options.NoRefine)},
+		{"epochs", fmt.Sprint(f.options.Epochs)},
+		{"weight_bits", fmt.Sprint(f.options.WeightBits)},
+		{"pattern", string(f.options.Pattern)},
 		{"seed", fmt.Sprint(f.options.Seed)},
 		{"samples", fmt.Sprint(f.shape.Samples)},
 		{"objective_ab", fmt.Sprintf("%.9g", report.ObjectiveAB)},
@@ -135,6 +229,12 @@ func (f *fitter) figures(m *model.Model, report *Report) model.Provenance {
 		{"nnz", fmt.Sprint(m.NNZ().Total())},
 	} {
 		figures["fit."+pair[0]] = pair[1]
+	}
+	if f.options.Baseline != "" {
+		figures["fit.method"] = "the teacher pruned by " + string(f.options.Baseline)
+	}
+	if f.options.Lambda2 > 0 {
+		figures["fit.lambda2"] = fmt.Sprintf("%.9g", f.options.Lambda2)
 	}
 	return figures
 }

@@ -23,19 +23,24 @@ func (f *fitter) gather() (err error) {
 		return err
 	}
 	f.rescale()
-	if err = f.addMoments(); err != nil {
+	if f.isWide() {
+		err = f.addCross()
+	} else {
+		err = f.addMoments()
+	}
+	if err != nil {
 		return err
 	}
 	return f.weigh()
 }
 
-// rescale chooses t_i and the activations of the rescaled states.
+// rescale chooses t_i and the activations of the rescaled states. A baseline prunes the teacher as it is.
 func (f *fitter) rescale() {
 	n := f.states()
 	f.scale = make([]float64, n)
 	for i, a := range f.shape.Activations {
 		f.scale[i] = 1
-		if !f.shape.Scaled && a.Kind.Homogeneous() && f.survey.rms[i] > 0 {
+		if !f.shape.Scaled && f.options.Baseline == "" && a.Kind.Homogeneous() && f.survey.rms[i] > 0 {
 			f.scale[i] = powerOfTwoAbove(f.survey.rms[i])
 		}
 	}
@@ -83,7 +88,7 @@ func (f *fitter) addMoments() error {
 	if err != nil {
 		return err
 	}
-	f.gram = fit
+	f.gram, f.stats = fit, fit
 	if split {
 		f.fitPart = refine.FromGram(fit, !f.options.NoBias)
 		f.heldOutPart = refine.FromGram(heldOut, !f.options.NoBias)
@@ -135,7 +140,7 @@ func (b *sampleBuffer) flush(g *rowsolve.Gram) {
 // weigh sets ω of every row and σ of every feature.
 func (f *fitter) weigh() error {
 	n := f.states()
-	f.omega, f.sigma = make([]float64, f.rows()), f.gram.FeatureStd()
+	f.omega, f.sigma = make([]float64, f.rows()), f.stats.FeatureStd()
 	for i := range f.omega {
 		f.omega[i] = 1
 	}
@@ -151,7 +156,7 @@ func (f *fitter) weigh() error {
 	if err != nil || states == nil {
 		return err
 	}
-	std := f.gram.TargetStd()
+	std := f.stats.TargetStd()
 	for i, w := range states {
 		f.omega[i] = w * f.scale[i]
 	}

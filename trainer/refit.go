@@ -18,8 +18,8 @@ const (
 
 // refine takes the rows as solved to the final ones: the budget is met by gradual removal, the
 // survivors are refitted.
-func (f *fitter) refine(wide *draft) (*draft, error) {
-	if f.options.NNZ == 0 {
+func (f *fitter) refine(wide *draft, budget int) (*draft, error) {
+	if budget == 0 {
 		supports := make([][]int32, len(wide.rows))
 		alive := f.reached(wide)
 		for i, r := range wide.rows {
@@ -29,7 +29,6 @@ func (f *fitter) refine(wide *draft) (*draft, error) {
 		}
 		return f.refit(supports)
 	}
-	budget := f.options.NNZ
 	plan, err := f.planRemovals(wide, budget)
 	if err != nil {
 		return nil, err

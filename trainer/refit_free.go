@@ -37,22 +37,25 @@ func (f *fitter) refitFree(supports [][]int32, ridge float64) (*draft, error) {
 	return f.onOwnStates(best, gram, ridge), nil
 }
 
-// inBall replaces the rows of (A, B) in d by constrained least squares on their supports.
+// inBall replaces the rows of (A, B) in d by constrained least squares on their supports. As everywhere,
+// the ridge is relative to each feature's own second moment, so that units do not matter.
 func (f *fitter) inBall(d *draft, gram *rowsolve.Gram, supports [][]int32, ridge float64) error {
 	n := f.states()
 	var problems []rowsolve.Problem
-	std := gram.FeatureStd()
+	moments := gram.FeatureStd()
+	for j, std := range moments {
+		moments[j] = float64(std * std)
+		if f.options.NoBias {
+			moments[j] = gram.FF(j, j) / float64(gram.Samples())
+		}
+	}
 	for i := range n {
 		if supports[i] == nil {
 			continue
 		}
-		mean := 0.0
-		for _, j := range supports[i] {
-			mean += std[j] * std[j] / float64(len(supports[i]))
-		}
 		problems = append(problems, rowsolve.Problem{
 			Target: i, Omega: 1, Penalty: make([]float64, f.features()), Candidates: supports[i],
-			BallSize: n, Kappa: f.options.Kappa, Intercept: !f.options.NoBias, Ridge: ridge * mean,
+			BallSize: n, Kappa: f.options.Kappa, Intercept: !f.options.NoBias, Ridge: ridge, RidgeWeights: moments,
 		})
 	}
 	solutions, err := rowsolve.SolveAll(gram, problems, nil, 0, nil)

@@ -54,10 +54,7 @@ func (f *fitter) problems(lambda float64) []rowsolve.Problem {
 		candidates = append(slices.Clone(candidates), f.usable(n, f.features())...)
 		for _, i := range group {
 			p := rowsolve.Problem{Target: i, Omega: f.omega[i], Candidates: candidates, Intercept: !f.options.NoBias}
-			p.Penalty = make([]float64, f.features())
-			for j, s := range f.sigma {
-				p.Penalty[j] = lambda * f.omega[i] * s
-			}
+			f.penalise(&p, i, lambda)
 			if f.options.Structure == Free && i < n {
 				p.BallSize, p.Kappa = n, f.options.Kappa
 			}
@@ -98,7 +95,7 @@ func (f *fitter) solveAt(lambda float64, warm *solvedRows) (*solvedRows, error) 
 	if f.options.Lambda > 0 {
 		progress = func(done, total int) { f.options.Progress("rows", done, total) }
 	}
-	rows, err := rowsolve.SolveAll(f.gram, f.problems(lambda), guess, 0, progress)
+	rows, err := f.solveProblems(f.problems(lambda), lambda, guess, progress)
 	if err != nil {
 		return nil, fmt.Errorf("at λ = %g: %w", lambda, err)
 	}
@@ -110,13 +107,44 @@ func (f *fitter) solveRows() (*solvedRows, error) {
 	if f.options.Lambda > 0 {
 		return f.solveAt(f.options.Lambda, nil)
 	}
+	if f.options.Penalty == PenaltyExact {
+		return f.matchRows()
+	}
 	if f.options.NoRefine {
-		return f.path(f.options.NNZ, 24)
+		return f.walk(f.options.NNZ, 24)
 	}
 	if f.options.NNZ < f.shape.Outputs {
 		return nil, fmt.Errorf("%d nonzeros for %d outputs, which need one each: ask for more: %w", f.options.NNZ, f.shape.Outputs, ErrBudget)
 	}
-	return f.path(wideBudget(f.options.NNZ), 3)
+	return f.walk(f.wantedOnPath(), 3)
+}
+
+// wantedOnPath is the number of nonzeros that the path ends at.
+func (f *fitter) wantedOnPath() int {
+	if f.options.NoRefine {
+		return f.options.NNZ
+	}
+	return wideBudget(f.options.NNZ)
+}
+
+// walk walks the path over all features, or over candidates where the Gram is too large.
+func (f *fitter) walk(budget, bisections int) (*solvedRows, error) {
+	if f.screened != nil {
+		return f.widePath(budget, bisections)
+	}
+	return f.path(budget, bisections)
+}
+
+// matchRows matches all rows exactly; what is then in use is what there is to remove.
+func (f *fitter) matchRows() (*solvedRows, error) {
+	solved, err := f.solveAt(1, nil)
+	if err != nil || !f.options.NoRefine {
+		return solved, err
+	}
+	if count := f.count(f.draftOf(solved.rows)); count > f.options.NNZ {
+		return nil, fmt.Errorf("%d nonzeros: exact matching takes %d; allow more, or have them removed by the refinement: %w", f.options.NNZ, count, ErrBudget)
+	}
+	return solved, nil
 }
 
 // wideBudget is how many nonzeros the rows have before weights are removed one by one down to the
@@ -133,13 +161,7 @@ const (
 // path solves the rows at falling λ until more than budget numbers are in use, and then bisects (on a
 // logarithmic scale). It returns the densest rows seen that are within the budget.
 func (f *fitter) path(budget, bisections int) (*solvedRows, error) {
-	first := 0.0
-	for i, s := range f.gram.TargetStd() {
-		if f.options.NoBias {
-			s = math.Hypot(s, f.gram.TargetMean(i))
-		}
-		first = max(first, f.omega[i]*s)
-	}
+	first := f.firstLambda()
 	var best, warm *solvedRows
 	bestCount := -1
 	visit := func(lambda float64) (within bool, err error) {

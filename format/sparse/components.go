@@ -95,3 +95,48 @@ func IsLoop[V Value](m *Matrix[V], component []int) bool {
 	}
 	return false
 }
+
+// Levels returns the states of the graph of Components in an order of computation, cut into what is
+// computed together: sets of states that do not read one another, each state as early as what it reads
+// allows, and components that need sweeps (see IsLoop), each on its own. A set of single states stands
+// before the loops that are as deep. States ascend within each.
+func Levels[V Value](m *Matrix[V]) [][]int {
+	depth := make([]int, m.Rows) // the longest path of components that lead to the state's
+	at := make([]int, m.Rows)    // the component of a state
+	var levels [][]int           // by depth
+	var loops [][][]int          // by depth
+	for k, component := range Components(m) {
+		d := 0
+		for _, i := range component {
+			at[i] = k
+		}
+		for _, i := range component {
+			cols, _ := m.Row(i)
+			for _, j := range cols {
+				if at[j] != k {
+					d = max(d, depth[j]+1)
+				}
+			}
+		}
+		for _, i := range component {
+			depth[i] = d
+		}
+		for len(levels) <= d {
+			levels, loops = append(levels, nil), append(loops, nil)
+		}
+		if IsLoop(m, component) {
+			loops[d] = append(loops[d], component)
+		} else {
+			levels[d] = append(levels[d], component[0])
+		}
+	}
+	var groups [][]int
+	for d, level := range levels {
+		if slices.Sort(level); len(level) > 0 {
+			groups = append(groups, level)
+		}
+		slices.SortFunc(loops[d], func(a, b []int) int { return a[0] - b[0] })
+		groups = append(groups, loops[d]...)
+	}
+	return groups
+}

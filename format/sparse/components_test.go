@@ -1,6 +1,7 @@
 package sparse
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -111,5 +112,77 @@ func TestLongChainsNeedNoStack(t *testing.T) {
 	m.Indptr[n], m.Indices, m.Data = n, append(m.Indices, 0), append(m.Data, 1) // and the last the first
 	if components = Components(m); len(components) != 1 || len(components[0]) != n {
 		t.Errorf("%d components in a ring", len(components))
+	}
+}
+
+// TestLevelsFollowTheLongestPaths finds depths by relaxing every entry until none is too shallow.
+func TestLevelsFollowTheLongestPaths(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawGraph(t)
+		component, loop := make([]int, m.Rows), make([]bool, m.Rows)
+		for k, states := range Components(m) {
+			for _, i := range states {
+				component[i], loop[i] = k, IsLoop(m, states)
+			}
+		}
+		depth := map[int]int{} // of a component
+		for range m.Rows {
+			for i := range m.Rows {
+				cols, _ := m.Row(i)
+				for _, j := range cols {
+					if component[j] != component[i] {
+						depth[component[i]] = max(depth[component[i]], depth[component[j]]+1)
+					}
+				}
+			}
+		}
+		type place struct {
+			depth int
+			loop  bool
+			first int // of a loop: its first state
+		}
+		var want []place
+		of := map[place][]int{}
+		for i := range m.Rows {
+			p := place{depth[component[i]], loop[i], 0}
+			if loop[i] {
+				p.first = slices.Index(component, component[i])
+			}
+			if of[p] == nil {
+				want = append(want, p)
+			}
+			of[p] = append(of[p], i)
+		}
+		slices.SortFunc(want, func(a, b place) int {
+			if a.loop != b.loop && a.depth == b.depth {
+				if a.loop {
+					return 1
+				}
+				return -1
+			}
+			return cmp.Or(a.depth-b.depth, a.first-b.first)
+		})
+		got := Levels(m)
+		if len(got) != len(want) {
+			t.Fatalf("levels %v, want %v", got, want)
+		}
+		for k, p := range want {
+			if !slices.Equal(got[k], of[p]) {
+				t.Fatalf("levels %v, want %v as number %d", got, of[p], k)
+			}
+		}
+	})
+}
+
+func TestLevelsByHand(t *testing.T) {
+	// 0 reads 7, which reads itself as 4 does; 1 reads 0; 2 and 3 read each other, 2 reads 0; 5 reads 1 and
+	// 3; 6 reads nothing.
+	m := New[int8](8, 8)
+	for i, cols := range [][]int32{{7}, {0}, {0, 3}, {2}, {4}, {1, 3}, {}, {7}} {
+		m.AppendRow(i, cols, make([]int8, len(cols)))
+	}
+	want := [][]int{{6}, {4}, {7}, {0}, {1}, {2, 3}, {5}}
+	if got := Levels(m); !slices.EqualFunc(got, want, slices.Equal[[]int]) {
+		t.Errorf("levels %v, want %v", got, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/trainer/dataset"
+	"github.com/sparse-implicit/sim/trainer/teacher"
 	"github.com/spf13/cobra"
 )
 
@@ -59,7 +60,7 @@ FashionMNIST (60,000 + 10,000), from --data or Debian's package dataset-fashion-
 	f.StringVar(&flags.out, "out", "simc-demo", "folder for teacher.onnx, model.sim and model.simb; made when missing")
 	f.IntVar(&flags.nnz, "nnz", demoNNZ, "nonzero numbers of the sparse model")
 	f.IntVar(&flags.epochs, "teach-epochs", 0, "epochs of the teacher (0: chosen by the number of samples)")
-	f.IntVar(&flags.tuning, "epochs", 0, "epochs of fine-tuning, as of fit: this release has none, only 0 is taken")
+	f.IntVar(&flags.tuning, "epochs", autoEpochs, "epochs of fine-tuning, as of fit; 0: none (default: by the number of samples)")
 	f.Uint64Var(&flags.seed, "seed", 0, "seed")
 	return command
 }
@@ -74,8 +75,8 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 	if flags.nnz < 1 {
 		return refusedf("--nnz %d: a model needs at least one nonzero number", flags.nnz)
 	}
-	if flags.tuning != 0 {
-		return usagef("--epochs %d: this release fits without fine-tuning; leave it at 0 (--teach-epochs is the teacher's)", flags.tuning)
+	if flags.tuning < autoEpochs {
+		return usagef("--epochs %d: it cannot be negative", flags.tuning)
 	}
 	began := time.Now()
 	set, err := openData(flags.data)
@@ -105,7 +106,7 @@ func runDemo(ctx context.Context, e *env, flags demoFlags) error {
 	if e.json {
 		return e.emit(demoReport{evalReport{results, time.Since(began).Seconds()}, stages})
 	}
-	if err := e.printResults(results, time.Since(began)); err != nil {
+	if err := e.printResults(results, set, time.Since(began)); err != nil {
 		return err
 	}
 	e.say("teach %.1f s, fit %.1f s, compile %.1f s, verify %.1f s, all %.1f s; the files are in %s", stages["teach"], stages["fit"], stages["compile"], stages["verify"], time.Since(began).Seconds(), flags.out)
@@ -121,11 +122,11 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 		stages[stage] = time.Since(clock).Seconds()
 		clock = time.Now()
 	}
-	if _, err := e.teachTo(ctx, set, demoHidden, flags.epochs, flags.seed, files[0]); err != nil {
+	if _, err := e.teachTo(ctx, set, teacher.Config{Hidden: demoHidden, Epochs: flags.epochs, Seed: flags.seed}, files[0]); err != nil {
 		return nil, err
 	}
 	lap("teach")
-	fit := fitFlags{teacher: files[0], nnz: flags.nnz, seed: flags.seed}
+	fit := fitFlags{teacher: files[0], nnz: flags.nnz, seed: flags.seed, epochs: flags.tuning, augment: "auto", classWeights: "none"}
 	job, err := fit.openTeacher(set)
 	if err != nil {
 		return nil, err

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/sparse-implicit/sim/trainer/dataset"
@@ -22,7 +19,7 @@ type evalReport struct {
 }
 
 // evalResult is one model's row. Of a classification, accuracy and agreement with the first file are in
-// [0, 1]; of a regression they are null, and R2, RMSE and R2First take their place. Bytes of RAM and
+// [0, 1]; of a regression they are null, and R2, MSE, RMSE and R2First take their place. Bytes of RAM and
 // operations are null where nothing in the file promises them.
 type evalResult struct {
 	File      string   `json:"file"`
@@ -37,18 +34,21 @@ type evalResult struct {
 	NsP99     float64  `json:"ns_p99"`
 	Allocs    float64  `json:"allocs"`
 
-	// Recalls of the classes, in [0, 1], null for a class that the test part has none of.
-	Recalls []*float64 `json:"recalls,omitempty"`
+	// Recalls of the classes, in [0, 1], null for a class that the test part has none of, and their mean
+	// over the other classes.
+	Recalls  []*float64 `json:"recalls,omitempty"`
+	Balanced *float64   `json:"balanced_accuracy,omitempty"`
 
-	// R2 is the coefficient of determination, RMSE the root of the mean squared error over all targets,
-	// R2First the determination of the first file's outputs.
+	// R2 is the coefficient of determination, averaged over the targets; MSE the mean squared error over
+	// samples and targets, RMSE its root; R2First the determination of the first file's outputs.
 	R2      *float64 `json:"r2,omitempty"`
+	MSE     *float64 `json:"mse,omitempty"`
 	RMSE    *float64 `json:"rmse,omitempty"`
 	R2First *float64 `json:"r2_first,omitempty"`
 }
 
 func newEval(e *env) *cobra.Command {
-	var data string
+	var data, task string
 	command := &cobra.Command{
 		Use:   "eval FILE... --data DATA",
 		Short: "Compare models on the test part: accuracy, agreement, bytes, operations, latency",
@@ -56,12 +56,13 @@ func newEval(e *env) *cobra.Command {
 Agreement is with the first file. Where the labels are reals: R², the root mean square error, and R² to
 the first file's outputs. Latencies are of this machine, one sample at a time, one thread. A network
 answers with its largest output; models as they declare. A network with skip connections is evaluated as
-the implicit model it converts to. -v adds the recall of each class.`,
+the implicit model it converts to. Where some classes of the test part are rarer than others: the recall
+of each class, and balanced accuracy, their mean; -v shows them for all classes of any data.`,
 		Example: `  simc eval teacher.onnx model.sim model.simb --data builtin:fashion-mini`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			began := time.Now()
-			set, err := openData(data)
+			set, err := openTask(data, task)
 			if err != nil {
 				return err
 			}
@@ -69,10 +70,11 @@ the implicit model it converts to. -v adds the recall of each class.`,
 			if err != nil {
 				return err
 			}
-			return e.printResults(results, time.Since(began))
+			return e.printResults(results, set, time.Since(began))
 		},
 	}
 	command.Flags().StringVar(&data, "data", "", dataHelp)
+	command.Flags().StringVar(&task, "task", "", taskHelp)
 	return command
 }
 
@@ -140,7 +142,7 @@ func (e *env) gradeClasses(ctx context.Context, candidates []candidate, results 
 		}
 		agreement, accuracy := share(classes, first), teacher.Accuracy(classes, set.Test.Labels)
 		results[k].Agreement, results[k].Accuracy = &agreement, &accuracy
-		results[k].Recalls = recalls(classes, set)
+		results[k].Recalls, results[k].Balanced = recalls(classes, set)
 	}
 	return nil
 }
@@ -167,8 +169,9 @@ func (e *env) gradeOutputs(ctx context.Context, candidates []candidate, results 
 			miss := float64(y) - float64(targets[j])
 			sum += miss * miss
 		}
-		r2, rmse, r2First := teacher.R2(outputs, targets, q), math.Sqrt(sum/float64(len(outputs))), teacher.R2(outputs, first, q)
-		results[k].R2, results[k].RMSE, results[k].R2First = &r2, &rmse, &r2First
+		mse := sum / float64(len(outputs))
+		r2, rmse, r2First := teacher.R2(outputs, targets, q), math.Sqrt(mse), teacher.R2(outputs, first, q)
+		results[k].R2, results[k].MSE, results[k].RMSE, results[k].R2First = &r2, &mse, &rmse, &r2First
 	}
 	return nil
 }
@@ -200,75 +203,23 @@ func share(a, b []int) float64 {
 	return float64(same) / float64(len(a))
 }
 
-// recalls returns the share of each class that was recognised; nil where the test part has none.
-func recalls(classes []int, set *dataset.Set) []*float64 {
+// recalls returns the share of each class that was recognised, nil where the test part has none of it, and
+// the mean over the classes that it has.
+func recalls(classes []int, set *dataset.Set) (list []*float64, mean *float64) {
 	counts := make([]int, set.Classes)
 	for _, label := range set.Test.Labels {
 		counts[label]++
 	}
 	values := teacher.Recalls(classes, set.Test.Labels, set.Classes)
-	list := make([]*float64, set.Classes)
-	for k := range list {
+	list = make([]*float64, set.Classes)
+	sum, present := 0.0, 0
+	for k, v := range values {
 		if counts[k] > 0 {
 			list[k] = &values[k]
+			sum += v
+			present++
 		}
 	}
-	return list
-}
-
-// printResults prints the table, or the object.
-func (e *env) printResults(results []evalResult, took time.Duration) error {
-	if e.json {
-		return e.emit(evalReport{results, took.Seconds()})
-	}
-	e.clearBar()
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	head, regression := table.Row{"model", "accuracy", "agreement"}, results[0].R2 != nil
-	if regression {
-		head = table.Row{"model", "R²", "RMSE", "R² to first"}
-	}
-	t.AppendHeader(append(head, "nonzeros", "file bytes", "RAM bytes", "MACs", "ns p50", "ns p99", "allocs"))
-	for _, r := range results {
-		row := table.Row{r.File, percent(r.Accuracy), percent(r.Agreement)}
-		if regression {
-			row = table.Row{r.File, fmt.Sprintf("%.4f", *r.R2), fmt.Sprintf("%.4g", *r.RMSE), fmt.Sprintf("%.4f", *r.R2First)}
-		}
-		t.AppendRow(append(row, r.NNZ, r.FileBytes, orDash(r.RAMBytes), orDash(r.MACs), int(r.NsP50), int(r.NsP99), r.Allocs))
-	}
-	var columns []table.ColumnConfig
-	for k := 2; k <= 11; k++ {
-		columns = append(columns, table.ColumnConfig{Number: k, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
-	e.say("%s", t.Render())
-	for _, r := range results {
-		if e.verbose && !regression {
-			e.say("%s: recall by class %s", r.File, recallText(r.Recalls))
-		}
-	}
-	return nil
-}
-
-func recallText(values []*float64) string {
-	var words []string
-	for _, v := range values {
-		words = append(words, percent(v))
-	}
-	return strings.Join(words, ", ")
-}
-
-func percent(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f %%", 100**v)
-}
-
-func orDash[T any](v *T) any {
-	if v == nil {
-		return "-"
-	}
-	return *v
+	sum /= float64(present)
+	return list, &sum
 }

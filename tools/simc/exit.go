@@ -50,7 +50,7 @@ var refusals = []error{
 	simb.ErrNotSimb, simb.ErrVersion, simb.ErrFeature, simb.ErrCorrupt, simb.ErrTooLarge, simb.ErrSignature,
 	compiler.ErrNotWellPosed, compiler.ErrUnfit, compiler.ErrBound,
 	simrt.ErrNotFinite, simrt.ErrNoDecision, simrt.ErrSelfTest,
-	dataset.ErrMalformed, trainer.ErrStates, trainer.ErrBudget,
+	dataset.ErrMalformed, trainer.ErrStates, trainer.ErrBudget, trainer.ErrInfeasible,
 }
 
 // exitCode classifies an error of a command.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/sparse-implicit/sim/format/model"
-	"github.com/sparse-implicit/sim/format/npz"
 	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/trainer"
 	"github.com/sparse-implicit/sim/trainer/dataset"
@@ -24,42 +23,70 @@ type fitReport struct {
 }
 
 type fitFlags struct {
-	teacher, states, data, box, output string
-	structure, penalty, task           string
-	nnz, epochs                        int
-	lambda, kappa                      float64
-	noBias, noWeights, noRefine        bool
-	seed                               uint64
+	teacher, states, data, box, output                       string
+	structure, task                                          string
+	size, shape, baseline, classWeights, augment, validation string
+	rows                                                     rowFlags
+	teachers                                                 []string
+	nnz, epochs, steps, weightBits                           int
+	lambda, kappa, drop, boxPercent                          float64
+	noBias, noWeights, noRefine                              bool
+	seed                                                     uint64
 }
 
 func newFit(e *env) *cobra.Command {
 	var flags fitFlags
 	command := &cobra.Command{
-		Use:   "fit (--teacher T --data D | --states S) (--nnz N | --lambda L) -o model.sim",
+		Use:   "fit (--teacher T --data D | --states S) (--nnz N | --size 8KiB | --drop 0.5 | --lambda L) -o model.sim",
 		Short: "Fit a sparse implicit model to a network's states",
 		Long: `Fit runs the teacher on the training part of the data and solves one convex problem per row so that a
-sparse implicit model matches its states (state-driven implicit modeling, arXiv 2209.09389); then it
-refits the weights that were kept, on the states that the sparse model itself reaches.
+sparse implicit model matches its states (state-driven implicit modeling, arXiv 2209.09389), about three
+times as large as wanted; it refits the weights that were kept, on the states that the sparse model itself
+reaches; then it trains them through the equilibrium, on the labels and the outputs of the teacher (and of
+further ones, each a --teacher of its own), while the least useful ones leave. Images are also shown moved
+by a pixel. --epochs 0 stops before that: no gradient, no labels.
+
+How sparse: --nnz numbers; or --size of the compiled file; or --drop, the points that the model may lose
+against its teacher on a validation part (a sixth of the training part, which is then not fitted to, or the
+training part of --validation). A goal that is not met is refused with what was reached. The test part of
+the data is never looked at.
+
+--weight-bits 5 or 4 trains for fewer bits a weight, which the compiled file saves. --shape window has the
+weights lie so that a SIMD kernel takes them in --steps steps. --baseline prunes the teacher itself, with
+the same epochs, to compare with.
 
 --states takes U (p×m), Z and X (n×m) and Y (q×m) from an .npz instead of a teacher; with an array rank
-(n whole numbers: the layer of each state) also for a causal structure.`,
+(n whole numbers: the layer of each state) also for a causal structure. States are relu's unless an array
+activation (n of: 0 identity, 1 relu, 2 clipped relu, 3 leaky relu, 4 hard tanh, 5 tanh, 6 sigmoid) says
+otherwise, with activation_param (n×2: limits, or slope) where these need it. Optional: labels (m classes)
+or targets (q×m), what the outputs ought to be.`,
 		Example: `  simc fit --teacher teacher.onnx --data builtin:fashion-mini --nnz 5000 -o model.sim
   simc fit --states states.npz --structure free --lambda 0.005 --kappa 0.9 -o model.sim`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runFit(cmd, e, flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.teacher, "teacher", "", "network to fit to (.onnx), or a causal model that shall become sparser (.sim)")
+	f.StringArrayVar(&flags.teachers, "teacher", nil, "network to fit to (.onnx), or a causal model that shall become sparser (.sim); further ones are followed in fine-tuning")
 	f.StringVar(&flags.data, "data", "", dataHelp)
 	f.StringVar(&flags.states, "states", "", ".npz of states, instead of a teacher and data")
 	f.IntVar(&flags.nnz, "nnz", 0, "most nonzero numbers of A, B, C, D, b and d together")
+	f.StringVar(&flags.size, "size", "", "most bytes of the compiled file, as in 8KiB, 8kB or 8192; instead of --nnz")
+	f.Float64Var(&flags.drop, "drop", 0, "most points lost against the teacher on the validation part; instead of --nnz")
+	f.StringVar(&flags.validation, "validation", "", "data whose training part is the validation part of --drop (default: a sixth of --data's)")
 	f.Float64Var(&flags.lambda, "lambda", 0, "penalty of the row problems, instead of --nnz")
 	f.StringVar(&flags.structure, "structure", "causal", "causal (no cycles) or free (‖A‖∞ ≤ κ)")
-	f.StringVar(&flags.penalty, "penalty", "l1", "penalty of the row problems: l1")
+	flags.rows.add(command)
 	f.Float64Var(&flags.kappa, "kappa", 0, "bound of ‖A‖∞ for a free structure (default 0.99)")
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")
-	f.IntVar(&flags.epochs, "epochs", 0, "epochs of fine-tuning; this release has none, only 0 is taken")
+	f.Float64Var(&flags.boxPercent, "box-percentile", 0, "or: leave out so many percent of the samples at either end of each input, and clip them")
+	f.IntVar(&flags.epochs, "epochs", autoEpochs, "epochs of fine-tuning; 0: none (default: by the number of samples)")
+	f.IntVar(&flags.weightBits, "weight-bits", 8, "bits of a weight to train for: 8, 5 or 4")
+	f.StringVar(&flags.shape, "shape", "free", "where weights may lie: free, or window (few steps of a SIMD kernel)")
+	f.IntVar(&flags.steps, "steps", 0, "most steps of the shape window, instead of --nnz or beside it")
+	f.StringVar(&flags.baseline, "baseline", "", "prune the teacher instead, by magnitude or saliency")
+	f.StringVar(&flags.classWeights, "class-weights", "none", "weights of the classes in fine-tuning's loss: none, balanced or sqrt")
+	f.StringVar(&flags.augment, "augment", "auto", "show images moved by a pixel while fine-tuning: auto (where the data has images), none")
 	f.BoolVar(&flags.noBias, "no-bias", false, "no biases, as in the published problem")
 	f.BoolVar(&flags.noWeights, "no-weights", false, "ω = σ = 1, as in the published problem")
 	f.BoolVar(&flags.noRefine, "no-refine", false, "nothing after the row problems")
@@ -69,24 +96,16 @@ refits the weights that were kept, on the states that the sparse model itself re
 }
 
 func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
-	switch {
-	case (flags.teacher == "") == (flags.states == ""):
-		return usagef("give either --teacher with --data, or --states")
-	case cmd.Flags().Changed("nnz") && flags.nnz < 1:
-		return refusedf("--nnz %d: a model needs at least one nonzero number; give a positive count", flags.nnz)
-	case flags.nnz == 0 && flags.lambda == 0:
-		return usagef("say how sparse: --nnz N or --lambda L")
-	case flags.teacher != "" && flags.data == "":
-		return usagef("--data is missing: the teacher is run on its training part")
-	case flags.states != "" && flags.data != "":
-		return usagef("--states brings its own samples: leave --data out")
-	case flags.epochs != 0:
-		return usagef("--epochs %d: this release fits without fine-tuning; leave it at 0", flags.epochs)
+	if len(flags.teachers) > 0 {
+		flags.teacher = flags.teachers[0]
 	}
-	if err := writable(flags.output, flags.teacher, flags.states, flags.data); err != nil {
+	if err := flags.check(cmd); err != nil {
 		return err
 	}
-	job, err := flags.open()
+	if err := writable(flags.output, append(flags.teachers, flags.states, flags.data)...); err != nil {
+		return err
+	}
+	job, err := flags.open(e)
 	if err != nil {
 		return err
 	}
@@ -100,9 +119,26 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 	if e.json {
 		return e.emit(fitReport{flags.output, report})
 	}
-	e.say("%s: %d nonzeros, λ = %.4g, largest duality gap %.2g; %.1f s states, %.1f s rows, %.1f s refits",
-		flags.output, report.NNZ, report.Lambda, report.GapMax, report.SecondsGram, report.SecondsRows, report.SecondsRefine)
+	e.sayFit(flags.output, report)
 	return nil
+}
+
+// sayFit tells people what was fitted.
+func (e *env) sayFit(output string, r *trainer.Report) {
+	switch {
+	case r.Bytes > 0:
+		e.say("%s: compiles to %d bytes", output, r.Bytes)
+	case r.Validation != nil:
+		e.say("%s: %.2f %% on %d validation samples, the teacher %.2f %%", output, 100*r.Validation.Model, r.Validation.Samples, 100*r.Validation.Teacher)
+	case r.Steps > 0:
+		e.say("%s: %d steps", output, r.Steps)
+	}
+	if r.Baseline != "" {
+		e.say("%s: %d nonzeros, the teacher pruned by %s; %.1f s", output, r.NNZ, r.Baseline, r.SecondsTune)
+		return
+	}
+	e.say("%s: %d nonzeros, λ = %.4g, largest duality gap %.2g; %.1f s states, %.1f s rows, %.1f s refits, %.1f s fine-tuning",
+		output, r.NNZ, r.Lambda, r.GapMax, r.SecondsGram, r.SecondsRows, r.SecondsRefine, r.SecondsTune)
 }
 
 // fitJob is what is to be fitted, and how.
@@ -111,30 +147,6 @@ type fitJob struct {
 	options  trainer.Options
 	decision model.Decision // of a teacher that declares one; empty: the task's
 	nonzeros int            // of the teacher; 0: unknown
-}
-
-// open opens what is to be fitted and translates the flags.
-func (f *fitFlags) open() (*fitJob, error) {
-	if f.states == "" {
-		set, err := openData(f.data)
-		if err != nil {
-			return nil, err
-		}
-		return f.openTeacher(set)
-	}
-	job, err := openStates(f.states, trainerOptions(f))
-	if err == nil && f.box != "" {
-		job.options.InputLo, job.options.InputHi, err = loadBox(f.box, job.source.Shape().Inputs)
-	}
-	return job, err
-}
-
-// trainerOptions translates the flags that need no file.
-func trainerOptions(f *fitFlags) trainer.Options {
-	return trainer.Options{
-		NNZ: f.nnz, Lambda: f.lambda, Structure: trainer.Structure(f.structure), Penalty: trainer.Penalty(f.penalty),
-		Kappa: f.kappa, NoBias: f.noBias, NoWeights: f.noWeights, NoRefine: f.noRefine, Seed: f.seed, Task: trainer.Task(f.task),
-	}
 }
 
 // openTeacher opens the teacher for a set of data.
@@ -149,14 +161,13 @@ func (f *fitFlags) openTeacher(set *dataset.Set) (*fitJob, error) {
 	}
 	job.options = trainerOptions(f)
 	o := &job.options
+	o.Decision = job.decision
 	if o.Task == "" && set.Regression() {
 		o.Task = trainer.Regression
 	}
 	o.InputLo, o.InputHi = set.Lo, set.Hi
-	if f.box != "" {
-		if o.InputLo, o.InputHi, err = loadBox(f.box, set.Features); err != nil {
-			return nil, err
-		}
+	if err := f.supervise(job, set); err != nil {
+		return nil, err
 	}
 	o.Provenance = model.Provenance{
 		"teacher.sha256": fmt.Sprintf("%x", sha256.Sum256(data)),
@@ -211,24 +222,6 @@ func teaches(inputs int, set *dataset.Set) error {
 		return refusedf("it has %d inputs, %s %d features", inputs, set.Name, set.Features)
 	}
 	return nil
-}
-
-// openStates reads the states of somebody else's network.
-func openStates(path string, o trainer.Options) (*fitJob, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	archive, err := npz.Read(data, npz.Limits{})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	source, err := trainer.ReadStates(archive, model.Activation{Kind: model.ReLU})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	o.Provenance = model.Provenance{"states.sha256": fmt.Sprintf("%x", sha256.Sum256(data))}
-	return &fitJob{source: source, options: o}, nil
 }
 
 // fitTo fits a model and writes it.

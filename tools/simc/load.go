@@ -34,12 +34,18 @@ func openCompiled(data []byte) (*simb.Model, error) {
 	return file.Model(), nil
 }
 
+// taskHelp describes --task wherever it says how labels are read.
+const taskHelp = "classification or regression (default: what the labels are: whole numbers and words are classes)"
+
 // openData opens what --data names.
-func openData(spec string) (*dataset.Set, error) {
+func openData(spec string) (*dataset.Set, error) { return openTask(spec, "") }
+
+// openTask opens what --data names for what --task says; empty: for what its labels are.
+func openTask(spec, task string) (*dataset.Set, error) {
 	if spec == "" {
 		return nil, usagef("--data is missing: give a %s", dataHelp)
 	}
-	return dataset.Open(spec, dataset.Options{})
+	return dataset.Open(spec, dataset.Options{Task: dataset.Task(task)})
 }
 
 // loadBox reads an input box from CSV.

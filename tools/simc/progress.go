@@ -22,6 +22,7 @@ var fitStages = map[string]stage{
 	"rows":    {"fit: solving row problems", ""},
 	"remove":  {"fit: removing weights", ""},
 	"refit":   {"fit: refitting what is kept", ""},
+	"tune":    {"fit: fine-tuning", "epochs"},
 }
 
 // fitStage returns the stage that the trainer calls by this name.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,17 @@ func signs(x [3]float64) string {
 	}
 	return "0"
 }
+
+// rare labels a tenth by a word of its own, with an overlap that no model can tell apart.
+func rare(x [3]float64) string {
+	if x[0]+x[1]+0.2*math.Sin(1000*x[2]) > 0.95 {
+		return "alarm"
+	}
+	return "calm"
+}
+
+// wholes is a target in whole numbers: classes, unless one is told otherwise.
+func wholes(x [3]float64) string { return fmt.Sprint(math.Round(40 + 20*(x[0]-x[1]))) }
 
 // sums is a target in the reals.
 func sums(x [3]float64) string { return fmt.Sprintf("%.6f", x[0]+0.5*x[1]*x[1]-x[2]) }

@@ -29,7 +29,8 @@ func TestModelsTeachSparserOnes(t *testing.T) {
 	data := smallCSV(t, dir, "data.csv", signs)
 	must(t, "teach", "--data", data, "--hidden", "8", "--epochs", "5", "-o", in("t.onnx"))
 	must(t, "convert", in("t.onnx"), "--decision", "argmin", "-o", in("wide.sim"))
-	must(t, "fit", "--teacher", in("wide.sim"), "--data", data, "--nnz", "30", "-o", in("narrow.sim"))
+	// The labels contradict a teacher that decides by argmin: only its own answers are to be followed.
+	must(t, "fit", "--teacher", in("wide.sim"), "--data", data, "--nnz", "30", "--epochs", "0", "-o", in("narrow.sim"))
 	rows := object[evalReport](t, "eval", in("wide.sim"), in("narrow.sim"), "--data", data).Results
 	if rows[1].NNZ > 30 || *rows[1].Agreement < 0.9 {
 		t.Errorf("%d nonzeros agree with their teacher by %g", rows[1].NNZ, *rows[1].Agreement)

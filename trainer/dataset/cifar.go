@@ -26,7 +26,7 @@ func openCIFAR(in folder, o Options) (*Set, error) {
 			test = "test.bin"
 		}
 	}
-	set := &Set{Name: in.name, Features: cifarPixels}
+	set := &Set{Name: in.name, Features: cifarPixels, Image: &Image{Height: 32, Width: 32, Channels: 3, Planar: true}}
 	for _, name := range train {
 		if err := set.addCIFAR(&set.Train, in, name, o); err != nil {
 			return nil, err

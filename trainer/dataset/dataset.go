@@ -70,6 +70,9 @@ type Set struct {
 	// bytes of images, elsewhere the range of the training part.
 	Lo, Hi []float32
 
+	// Image is how an input is an image; nil when it is not known to be one.
+	Image *Image
+
 	// ClassNames are the labels as words, where the file has words; class k is ClassNames[k].
 	ClassNames []string
 

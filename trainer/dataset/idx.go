@@ -44,6 +44,7 @@ func openIDX(in folder, o Options) (*Set, error) {
 		part.Labels = widen(labels.data)
 	}
 	set.Features = len(set.Train.X) / max(set.Train.Samples, 1)
+	set.Image = imageOf(shape)
 	return set.finish(o, true)
 }
 

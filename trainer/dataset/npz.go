@@ -45,6 +45,9 @@ func (s *Set) readNPZ(archive *npz.Archive, o Options) (unit bool, err error) {
 	if unit != imageBytes(testX) {
 		return false, fmt.Errorf("one of X_train and X_test holds bytes, the other does not: %w", ErrMalformed)
 	}
+	if unit {
+		s.Image = imageOf(trainX.Shape[1:])
+	}
 	for k, part := range s.parts() {
 		x, y := arrays[2*k], arrays[2*k+1]
 		suffix := []string{"train", "test"}[k]

@@ -23,6 +23,13 @@ type Config struct {
 	LearningRate float64 // of the first step; falls along half a cosine to 0
 	WeightDecay  float64 // AdamW's, per step LearningRate·WeightDecay; not on biases. Negative: none
 
+	// ClassWeights is the rule by which the loss of a sample is weighted by its class. Default: all alike.
+	// Classification only.
+	ClassWeights dataset.ClassWeighting
+
+	// Augment shows images (Set.Image) moved by at most a pixel, drawn anew in every epoch.
+	Augment bool
+
 	Seed uint64 // of the first weights and the order of the samples
 
 	// Progress, when it is not nil, is called after every epoch with the mean loss over it.
@@ -33,7 +40,7 @@ type Config struct {
 type Report struct {
 	Config   Config    // as used, defaults filled in
 	Steps    int       // of the optimiser
-	Loss     []float64 // mean loss over each epoch: cross-entropy in nats, or half the mean squared error of standardised targets
+	Loss     []float64 // mean loss over each epoch: cross-entropy in nats, weighted by class, or half the mean squared error of standardised targets
 	Weights  int       // numbers of the network, biases included
 	Rescaled bool      // the inputs were standardised while training; the network takes them as they are
 }
@@ -60,7 +67,10 @@ func Train(ctx context.Context, set *dataset.Set, c Config) (*Network, *Report, 
 	if err != nil {
 		return nil, nil, err
 	}
-	t := newTrainer(set, c)
+	t, err := newTrainer(set, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	report := &Report{Config: c, Weights: t.net.size(), Rescaled: t.inputs != nil}
 	for epoch := range c.Epochs {
 		loss, err := t.epoch(ctx)
@@ -99,6 +109,9 @@ func (c Config) Defaults(samples int) Config {
 	if c.WeightDecay == 0 {
 		c.WeightDecay = 0.1
 	}
+	if c.ClassWeights == "" {
+		c.ClassWeights = dataset.Unweighted
+	}
 	return c
 }
 
@@ -123,12 +136,17 @@ func (c Config) check(set *dataset.Set) (Config, error) {
 		return c, fmt.Errorf("the network would have %d weights, at most %d are trained: %w", weights, maxWeights, ErrConfig)
 	case c.Epochs < 0 || c.Epochs > maxEpochs:
 		return c, fmt.Errorf("%d epochs, between 1 and %d are needed: %w", c.Epochs, maxEpochs, ErrConfig)
+	case c.Augment && set.Image == nil:
+		return c, fmt.Errorf("only images can be moved, and %s is not known to hold any: %w", set.Name, ErrConfig)
 	case c.Batch < 0:
 		return c, fmt.Errorf("batches of %d samples: %w", c.Batch, ErrConfig)
 	case !(c.LearningRate > 0 && c.LearningRate <= 1):
 		return c, fmt.Errorf("learning rate %g, it must be in (0, 1]: %w", c.LearningRate, ErrConfig)
 	case !(c.WeightDecay*c.LearningRate < 1):
 		return c, fmt.Errorf("weight decay %g at learning rate %g, their product must be below 1: %w", c.WeightDecay, c.LearningRate, ErrConfig)
+	}
+	if set.Regression() && c.ClassWeights != dataset.Unweighted {
+		return c, fmt.Errorf("class weights %q in a regression, which has no classes: leave them out: %w", c.ClassWeights, ErrConfig)
 	}
 	c.WeightDecay = max(c.WeightDecay, 0)
 	c.Batch = min(c.Batch, set.Train.Samples)

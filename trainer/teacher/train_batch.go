@@ -80,6 +80,7 @@ type scratch struct {
 	gradient      []float32
 	entries       []float32 // of one block of inputs, by input
 	entrySamples  []int32
+	image         []float32 // a sample as it is moved
 }
 
 func newScratch(net mlp, size int) *scratch {

@@ -9,9 +9,12 @@ import (
 )
 
 // naiveLoss is the mean loss over the training part, computed in float64 from a plain copy of the
-// weights: layer by layer, (in+1) × stride, the last row the bias.
-func naiveLoss(net mlp, weights [][]float64, set *dataset.Set) float64 {
-	total := 0.0
+// weights: layer by layer, (in+1) × stride, the last row the bias. balanced: both classes weigh the same.
+func naiveLoss(net mlp, weights [][]float64, set *dataset.Set, balanced bool) float64 {
+	total, count := 0.0, map[int32]float64{}
+	for _, label := range set.Train.Labels {
+		count[label]++
+	}
 	for s := range set.Train.Samples {
 		x := make([]float64, set.Features)
 		for j := range x {
@@ -41,7 +44,11 @@ func naiveLoss(net mlp, weights [][]float64, set *dataset.Set) float64 {
 		for _, y := range x {
 			sum += math.Exp(y)
 		}
-		total += math.Log(sum) - x[set.Train.Labels[s]]
+		label, weight := set.Train.Labels[s], 1.0
+		if balanced {
+			weight = float64(set.Train.Samples) / (2 * count[label])
+		}
+		total += weight * (math.Log(sum) - x[label])
 	}
 	return total / float64(set.Train.Samples)
 }
@@ -63,12 +70,26 @@ func gradientSet(regression bool) *dataset.Set {
 	return set
 }
 
+func mustTrainer(t *testing.T, set *dataset.Set, c Config) *trainer {
+	t.Helper()
+	run, err := newTrainer(set, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
 func TestGradientsEqualFiniteDifferences(t *testing.T) {
-	for _, regression := range []bool{false, true} {
+	for _, loss := range []string{"cross-entropy", "balanced cross-entropy", "squared error"} {
 		for _, hidden := range [][]int{nil, {5}, {9, 66, 4}} {
-			t.Run(fmt.Sprintf("regression=%v hidden=%v", regression, hidden), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s hidden=%v", loss, hidden), func(t *testing.T) {
+				regression, balanced := loss == "squared error", loss == "balanced cross-entropy"
 				set := gradientSet(regression)
-				run := newTrainer(set, Config{Hidden: hidden, Epochs: 1, Batch: set.Train.Samples, LearningRate: 1e-3, Seed: 8})
+				c := Config{Hidden: hidden, Epochs: 1, Batch: set.Train.Samples, LearningRate: 1e-3, Seed: 8}
+				if balanced {
+					c.ClassWeights = dataset.Balanced
+				}
+				run := mustTrainer(t, set, c)
 				if regression { // compare on the targets as they are
 					run.y = set.Train.Targets
 				}
@@ -76,14 +97,14 @@ func TestGradientsEqualFiniteDifferences(t *testing.T) {
 				for s := range run.order {
 					run.derive(s, run.memory[0])
 				}
-				compareGradients(t, run, set)
+				compareGradients(t, run, set, balanced)
 			})
 		}
 	}
 }
 
 // compareGradients holds every derivative against a central difference of naiveLoss.
-func compareGradients(t *testing.T, run *trainer, set *dataset.Set) {
+func compareGradients(t *testing.T, run *trainer, set *dataset.Set, balanced bool) {
 	t.Helper()
 	weights := make([][]float64, len(run.net))
 	for k, l := range run.net {
@@ -91,7 +112,7 @@ func compareGradients(t *testing.T, run *trainer, set *dataset.Set) {
 			weights[k] = append(weights[k], float64(w))
 		}
 	}
-	if want, got := naiveLoss(run.net, weights, set), mean(run.batch.loss); math.Abs(got-want) > 1e-5*(1+want) {
+	if want, got := naiveLoss(run.net, weights, set, balanced), mean(run.batch.loss); math.Abs(got-want) > 1e-5*(1+want) {
 		t.Errorf("loss %g, want %g", got, want)
 	}
 	const h = 1e-6
@@ -113,9 +134,9 @@ func compareGradients(t *testing.T, run *trainer, set *dataset.Set) {
 				}
 				old := weights[k][at]
 				weights[k][at] = old + h
-				above := naiveLoss(run.net, weights, set)
+				above := naiveLoss(run.net, weights, set, balanced)
 				weights[k][at] = old - h
-				below := naiveLoss(run.net, weights, set)
+				below := naiveLoss(run.net, weights, set, balanced)
 				weights[k][at] = old
 				want := (above - below) / (2 * h)
 				if math.Abs(float64(got)-want) > 2e-5+1e-4*math.Abs(want) {

@@ -2,6 +2,7 @@ package teacher
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -22,9 +23,12 @@ type trainer struct {
 	y       []float32 // targets as trained on
 	inputs  *scaling  // nil: as they are
 	targets *scaling
+	classes []float64 // what a sample of each class weighs; nil in a regression
 
 	random *rand.PCG
 	order  []int
+	moves  [][]int32 // of images, nil without
+	moved  []uint8   // per sample: its move in this epoch
 	batch  *batch
 	tasks  []task
 	memory []*scratch
@@ -39,7 +43,7 @@ type task struct{ layer, block int }
 // shardSamples is how many samples of a batch one worker takes at a time.
 const shardSamples = 8
 
-func newTrainer(set *dataset.Set, c Config) *trainer {
+func newTrainer(set *dataset.Set, c Config) (*trainer, error) {
 	dims := append([]int{set.Features}, c.Hidden...)
 	t := &trainer{set: set, config: c, x: set.Train.X, random: rand.NewPCG(c.Seed, 0x7465616368), decay1: 1, decay2: 1}
 	t.net = newMLP(append(dims, set.Outputs), t.random)
@@ -50,10 +54,19 @@ func newTrainer(set *dataset.Set, c Config) *trainer {
 	if set.Regression() {
 		t.targets = newScaling(set.Train.Targets, set.Outputs)
 		t.y = t.targets.apply(set.Train.Targets)
+	} else {
+		classes, err := dataset.ClassWeights(set.Train.Labels, set.Classes, c.ClassWeights)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, ErrConfig)
+		}
+		t.classes = classes
 	}
 	t.order = make([]int, set.Train.Samples)
 	for k := range t.order {
 		t.order[k] = k
+	}
+	if c.Augment {
+		t.moves, t.moved = set.Image.OnePixel(), make([]uint8, set.Train.Samples)
 	}
 	t.batch = newBatch(t.net, c.Batch)
 	for k := range t.net {
@@ -65,7 +78,7 @@ func newTrainer(set *dataset.Set, c Config) *trainer {
 		t.memory = append(t.memory, newScratch(t.net, c.Batch))
 	}
 	t.steps = c.Epochs * ((len(t.order) + c.Batch - 1) / c.Batch)
-	return t
+	return t, nil
 }
 
 // leavesUnit reports whether some input leaves [−1, 1].
@@ -83,6 +96,10 @@ func (t *trainer) epoch(ctx context.Context) (float64, error) {
 	for last := len(t.order) - 1; last > 0; last-- {
 		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(last+1))
 		t.order[last], t.order[chosen] = t.order[chosen], t.order[last]
+	}
+	for k := range t.moved {
+		chosen, _ := bits.Mul64(t.random.Uint64(), uint64(len(t.moves)))
+		t.moved[k] = uint8(chosen)
 	}
 	loss := 0.0
 	for first := 0; first < len(t.order); first += t.config.Batch {
@@ -130,15 +147,33 @@ func (t *trainer) learn() {
 // derive runs sample s of the batch forward and backward.
 func (t *trainer) derive(s int, mem *scratch) {
 	row, scale := t.batch.samples[s], 1/float64(len(t.batch.samples))
-	t.batch.forward(t.net, s, t.x[row*t.set.Features:(row+1)*t.set.Features])
+	t.batch.forward(t.net, s, t.sample(row, mem))
 	last := &t.net[len(t.net)-1]
 	outputs := t.batch.layers[len(t.net)-1].z[s*last.stride:][:last.out]
 	if t.targets != nil {
 		t.batch.loss[s] = squaredError(outputs, t.y[row*last.out:(row+1)*last.out], scale)
 	} else {
-		t.batch.loss[s] = crossEntropy(outputs, t.set.Train.Labels[row], scale, mem.probabilities)
+		label := t.set.Train.Labels[row]
+		t.batch.loss[s] = t.classes[label] * crossEntropy(outputs, label, scale*t.classes[label], mem.probabilities)
 	}
 	t.batch.backward(t.net, s, mem)
+}
+
+// sample returns the inputs of a sample, moved as it is in this epoch.
+func (t *trainer) sample(row int, mem *scratch) []float32 {
+	x := t.x[row*t.set.Features : (row+1)*t.set.Features]
+	if t.moves == nil || t.moved[row] == 0 {
+		return x
+	}
+	mem.image = mem.image[:0]
+	for _, from := range t.moves[t.moved[row]] {
+		v := float32(0)
+		if from >= 0 {
+			v = x[from]
+		}
+		mem.image = append(mem.image, v)
+	}
+	return mem.image
 }
 
 // parallel runs do(0) … do(n−1), each worker with a memory of its own.

@@ -135,7 +135,7 @@ func weightsOf(n *Network) []float32 {
 func TestTrainGivesTheSameBits(t *testing.T) {
 	set := ringSet(300, true)
 	train := func(set *dataset.Set, seed uint64) []float32 {
-		network, _, err := Train(context.Background(), set, Config{Hidden: []int{70, 20}, Epochs: 4, Batch: 48, Seed: seed})
+		network, _, err := Train(context.Background(), set, Config{Hidden: []int{70, 20}, Epochs: 4, Batch: 48, Seed: seed, ClassWeights: dataset.SquareRoot})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,6 +186,8 @@ func TestTrainRefuses(t *testing.T) {
 		"values missing":               {&short, Config{}},
 		"a label out of range":         {&wrongLabel, Config{}},
 		"no samples":                   {&empty, Config{}},
+		"class weights not known":      {good, Config{ClassWeights: "inverse"}},
+		"class weights of targets":     {gradientSet(true), Config{ClassWeights: dataset.Balanced}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := Train(context.Background(), c.set, c.config); !errors.Is(err, ErrConfig) {
@@ -224,7 +226,7 @@ func TestDefaultsTakeMoreEpochsForFewerSamples(t *testing.T) {
 
 func TestWeightDecayLeavesBiasesAlone(t *testing.T) {
 	set := ringSet(40, false)
-	run := newTrainer(set, Config{Hidden: []int{4}, Epochs: 100, Batch: 40, LearningRate: 1e-3, WeightDecay: 900, Seed: 1})
+	run := mustTrainer(t, set, Config{Hidden: []int{4}, Epochs: 100, Batch: 40, LearningRate: 1e-3, WeightDecay: 900, Seed: 1})
 	l := &run.net[0]
 	bias := l.weights[l.in*l.stride:]
 	bias[2], l.weights[2] = 5, 5
@@ -232,5 +234,41 @@ func TestWeightDecayLeavesBiasesAlone(t *testing.T) {
 	run.learn()
 	if math.Abs(float64(bias[2])-5) > 0.01 || math.Abs(float64(l.weights[2])-0.5) > 0.01 {
 		t.Errorf("one step with decay 0.9 takes a bias of 5 to %g and a weight of 5 to %g, want 5 and 0.5", bias[2], l.weights[2])
+	}
+}
+
+// One class in ten: unweighted training may neglect it, balanced training may not.
+func TestClassWeightsRaiseTheRecallOfARareClass(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 16))
+	set := &dataset.Set{Features: 1, Classes: 2, Outputs: 2, Lo: []float32{-1}, Hi: []float32{1}}
+	for k := range 2000 {
+		label := int32(0)
+		if k%10 == 0 {
+			label = 1
+		}
+		// Two overlapping bells: the optimal border lies at their middle when both weigh the same, and
+		// above it when the rare one weighs a tenth.
+		set.Train.X = append(set.Train.X, float32(0.25*random.NormFloat64()+0.25*float64(2*label-1)))
+		set.Train.Labels = append(set.Train.Labels, label)
+	}
+	set.Train.Samples = len(set.Train.Labels)
+	recall := map[dataset.ClassWeighting]float64{}
+	for _, rule := range []dataset.ClassWeighting{dataset.Unweighted, dataset.SquareRoot, dataset.Balanced} {
+		network, report, err := Train(context.Background(), set, Config{Epochs: 20, LearningRate: 2e-2, WeightDecay: -1, ClassWeights: rule, Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Config.ClassWeights != rule {
+			t.Errorf("the report tells of class weights %q, want %q", report.Config.ClassWeights, rule)
+		}
+		classes := Classes(network.Forward32(set.Train.X, set.Train.Samples, nil), 2)
+		recall[rule] = Recalls(classes, set.Train.Labels, 2)[1]
+	}
+	// With bells of deviation ¼ at ±¼ the borders are ln(9)/8, ln(3)/8 and 0, which the rare class
+	// exceeds with probabilities .46, .67 and .84.
+	for rule, want := range map[dataset.ClassWeighting]float64{dataset.Unweighted: .46, dataset.SquareRoot: .67, dataset.Balanced: .84} {
+		if math.Abs(recall[rule]-want) > 0.06 {
+			t.Errorf("%s: recall %.3f of the rare class, theory says %.2f", rule, recall[rule], want)
+		}
 	}
 }

@@ -41,7 +41,10 @@ func (p *Program) Ranges() (string, error) {
 		}
 		p.InputPlan[k] = simb.Input{Source: int32(j), Scale: scale, Zero: zero, Lo: lo, Hi: hi}
 	}
-	f := &affine{weights: widened(p.Weights), bias: p.Bias, inputs: p.inputRegion()}
+	f := &affine{weights: widened(p.Weights), bias: make([]Bounded, len(p.Bias)), inputs: p.inputRegion()}
+	for i := range f.bias {
+		f.bias[i] = p.nearestValue(i)
+	}
 	p.floatReach, _ = p.reaches(f, &p.Wellposed, func(_ int, residual float64) float32 { return upShort(residual) })
 	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
@@ -68,13 +71,15 @@ func widened(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
 	return out
 }
 
-// inputRegion returns 𝒰: all reals that quantise to an input of the plan without saturating.
+// inputRegion returns 𝒰 less c: how far from nearestInput the reals are that quantise to an input of the
+// plan without saturating.
 func (p *Program) inputRegion() []interval {
 	q := float64(p.Options.Width.Max())
 	region := make([]interval, len(p.InputPlan))
 	for k, input := range p.InputPlan {
 		s, z := float64(input.Scale), float64(input.Zero)
-		lo, hi := float64(s*(-z-0.5-inputSlack)), float64(s*(q-z+0.5+inputSlack))
+		c := float64(p.nearestSteps(int32(k)))
+		lo, hi := float64(s*(-z-c-0.5-inputSlack)), float64(s*(q-z-c+0.5+inputSlack))
 		size := math.Abs(lo) + math.Abs(hi)
 		region[k] = interval{lo - float64(size*0x1p-48), hi + float64(size*0x1p-48)}
 	}

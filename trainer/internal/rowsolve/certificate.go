@@ -22,33 +22,33 @@ func (c certificate) relative(tt float64) float64 {
 // closed reports whether the search may end.
 func (c certificate) closed(tt float64) bool { return c.relative(tt) <= stopAt }
 
-// certify bounds the optimum from below by the dual
+// certify bounds the optimum from below by the Fenchel dual
 //
-//	D(θ) = θᵀt − ½‖θ‖² − κ·max_{j in ball}(|f_jᵀθ| − pen_j)₊    s.t. |f_jᵀθ| ≤ pen_j outside the ball
+//	D(θ, μ) = θᵀt − ½‖θ‖² − Σ_{j outside the ball} h_j*(f_jᵀθ) − κμ − Σ_{j in ball} h_j*((|f_jᵀθ| − μ)₊),   μ ≥ 0
 //
-// at θ = α·r, r the residual (with a ridge: the residual of the augmented problem). With g = Fᵀr and
+// at θ = α·r, r the residual (with a ridge: the residual of the augmented problem). h_j is the penalty of
+// column j and h_j* its conjugate: without a knee 0 up to pen_j and infinite beyond. With g = Fᵀr and
 // R = ‖r‖², rᵀt = R + gᵀw, so the gap is
 //
-//	P − D = ½R(1−α)² + (Σ pen_j|w_j| − α·gᵀw) + κ·max_{ball}(α|g_j| − pen_j)₊
+//	P − D = ½R(1−α)² + Σ_j (h_j(w_j) − α g_j w_j) + Σ h_j*(…) + κμ
 //
-// in which nothing large cancels. Σ pen_j|w_j| − α gᵀw is summed column by column for the same reason.
-// s.g must be the gradient at s.w.
+// in which nothing large cancels: the first sum is taken column by column. s.g must be the gradient at
+// s.w.
 func (s *solver) certify() certificate {
-	cw, gw, pen := 0.0, 0.0, 0.0
+	gw, pen := 0.0, 0.0
 	for i, j := range s.active {
-		cw += float64(s.c[j] * s.w[i])
 		gw += float64(s.g[j] * s.w[i])
-		pen += float64(s.pen[j] * math.Abs(s.w[i]))
+		pen += s.penalty(j, s.w[i])
 	}
-	residual := max(0, s.tt-cw-gw)
+	residual := s.residual()
 	limit, free := s.dualLimit()
 	gapAt := func(alpha float64) (gap float64, worst int) {
 		slack := 0.0
 		for i, j := range s.active {
-			slack += float64(s.pen[j]*math.Abs(s.w[i])) - float64(alpha*float64(s.g[j]*s.w[i]))
+			slack += s.penalty(j, s.w[i]) - float64(alpha*float64(s.g[j]*s.w[i]))
 		}
-		excess, worst := s.ballExcess(alpha)
-		return 0.5*residual*(1-alpha)*(1-alpha) + slack + s.kappa*excess + free, worst
+		above, worst := s.conjugates(alpha)
+		return 0.5*residual*(1-alpha)*(1-alpha) + slack + above + free, worst
 	}
 	alpha := min(1, limit)
 	best, worst := gapAt(alpha)
@@ -71,13 +71,23 @@ func (s *solver) certify() certificate {
 	return certificate{objective: 0.5*residual + pen, gap: max(best, 0)}
 }
 
+// residual returns R = ‖r‖² per sample (with a ridge: of the augmented problem) from the gradient.
+func (s *solver) residual() float64 {
+	cw, gw := 0.0, 0.0
+	for i, j := range s.active {
+		cw += float64(s.c[j] * s.w[i])
+		gw += float64(s.g[j] * s.w[i])
+	}
+	return max(0, s.tt-cw-gw)
+}
+
 // dualLimit returns the largest α at which α·r is feasible outside the ball. Unpenalised columns
 // outside the ball demand f_jᵀθ = 0 exactly; what rounding leaves of it is charged to the gap at
 // twice the coefficient instead.
 func (s *solver) dualLimit() (limit, charge float64) {
 	limit = math.Inf(1)
 	for _, j := range s.candidates {
-		if int(j) < s.ball {
+		if int(j) < s.ball || s.bounded(j) {
 			continue
 		}
 		v := math.Abs(s.g[j])
@@ -96,16 +106,36 @@ func (s *solver) dualLimit() (limit, charge float64) {
 	return limit, charge
 }
 
-// ballExcess returns max_{j in ball}(α|g_j| − pen_j)₊ and the column that attains it, or 0 and −1.
-func (s *solver) ballExcess(alpha float64) (float64, int) {
-	excess, worst := 0.0, -1
+// conjugates returns the least κμ + Σ h_j* at α·g over the values of μ that are tried: the one at which no
+// column of the ball exceeds its penalty, and, where knees allow less, the multiplier of the primal. It
+// also returns the ball's column that exceeds most, −1 when none does.
+func (s *solver) conjugates(alpha float64) (sum float64, worst int) {
+	most, needed := 0.0, 0.0 // excess over all columns of the ball, and over those that may not exceed
+	worst = -1
+	outside, atMu := 0.0, 0.0
 	for _, j := range s.candidates {
 		if int(j) >= s.ball {
-			break
+			if s.bounded(j) {
+				outside += s.conjugate(j, alpha*s.g[j])
+			}
+			continue
 		}
-		if v := float64(alpha*math.Abs(s.g[j])) - s.pen[j]; v > excess {
-			excess, worst = v, int(j)
+		v := float64(alpha*math.Abs(s.g[j])) - s.pen[j]
+		if v > most {
+			most, worst = v, int(j)
+		}
+		if v > needed && !s.bounded(j) {
+			needed = v
 		}
 	}
-	return excess, worst
+	if len(s.knee) == 0 || s.ball == 0 {
+		return s.kappa*most + outside, worst
+	}
+	mu := max(needed, min(s.mu, most))
+	for _, j := range s.candidates {
+		if int(j) < s.ball && s.bounded(j) {
+			atMu += s.conjugate(j, max(0, float64(alpha*math.Abs(s.g[j]))-mu))
+		}
+	}
+	return min(s.kappa*most, s.kappa*mu+atMu) + outside, worst
 }

@@ -23,21 +23,29 @@ func (g *Gram) Add(features, targets []float32, samples int) {
 		return
 	}
 	g.forget()
-	if g.pack == nil {
-		g.pack = newPacking(g.features, g.targets)
-	}
-	pack := g.pack
-	for first := 0; first < samples; first += blockSamples {
-		n := min(blockSamples, samples-first)
-		f := features[first*g.features : (first+n)*g.features]
-		t := targets[first*g.targets : (first+n)*g.targets]
-		parallel(pack.panels(), func(panel int) { pack.fill(panel, f, t, n) })
-		g.addSums(pack, n)
+	g.blocks(features, targets, samples, func(pack *packing, _ int) {
 		parallel(pack.featurePanels, func(i int) {
 			// Panels near the end have the most tiles: they go first.
 			g.addPanel(pack, pack.featurePanels-1-i)
 		})
-		g.samples += n
+	})
+}
+
+// blocks packs samples block by block, adds the first moments and the targets' squares, and hands each
+// block of n samples to products.
+func (s *sums) blocks(features, targets []float32, samples int, products func(pack *packing, n int)) {
+	if s.pack == nil {
+		s.pack = newPacking(s.features, s.targets)
+	}
+	pack := s.pack
+	for first := 0; first < samples; first += blockSamples {
+		n := min(blockSamples, samples-first)
+		f := features[first*s.features : (first+n)*s.features]
+		t := targets[first*s.targets : (first+n)*s.targets]
+		parallel(pack.panels(), func(panel int) { pack.fill(panel, f, t, n) })
+		s.addSums(pack, n)
+		products(pack, n)
+		s.samples += n
 	}
 }
 
@@ -92,6 +100,16 @@ func (p *packing) panel(i int) []float64 {
 	return p.data[i*blockSamples*tileCols : (i+1)*blockSamples*tileCols]
 }
 
+// half returns the first feature of a half of a feature panel, their number, and the samples in which any
+// of them is not zero.
+func (p *packing) half(panel, half int) (first, rows int, samples []int32) {
+	first = panel*tileCols + half*tileRows
+	if rows = min(tileRows, p.features-first); rows <= 0 {
+		return first, 0, nil
+	}
+	return first, rows, p.nonzero[(2*panel+half)*blockSamples:][:p.count[2*panel+half]]
+}
+
 // fill packs one panel from a block of n samples.
 func (p *packing) fill(panel int, f, t []float32, n int) {
 	source, width, first := f, p.features, panel*tileCols
@@ -123,18 +141,18 @@ func (p *packing) fill(panel int, f, t []float32, n int) {
 }
 
 // addSums adds first moments and the targets' squares.
-func (g *Gram) addSums(p *packing, n int) {
+func (s *sums) addSums(p *packing, n int) {
 	for panel := range p.panels() {
 		data := p.panel(panel)
-		sums, squares, first := g.featureSum, []float64(nil), panel*tileCols
+		sums, squares, first := s.featureSum, []float64(nil), panel*tileCols
 		if panel >= p.featurePanels {
 			first = (panel - p.featurePanels) * tileCols
-			sums, squares = g.targetSum, g.targetSquare
+			sums, squares = s.targetSum, s.targetSquare
 		}
 		for c := range min(tileCols, len(sums)-first) {
 			var sum, square float64
-			for s := range n {
-				v := data[s*tileCols+c]
+			for k := range n {
+				v := data[k*tileCols+c]
 				sum += v
 				square += float64(v * v)
 			}
@@ -158,12 +176,7 @@ func (g *Gram) addPanel(p *packing, panel int) {
 		}
 		b := p.panel(source)
 		for half := range 2 {
-			first := panel*tileCols + half*tileRows
-			rows := min(tileRows, g.features-first)
-			if rows <= 0 {
-				continue
-			}
-			list := p.nonzero[(2*panel+half)*blockSamples:][:p.count[2*panel+half]]
+			first, rows, list := p.half(panel, half)
 			if len(list) == 0 {
 				continue
 			}
@@ -192,9 +205,9 @@ func (g *Gram) addToFF(acc *[tileRows * tileCols]float64, first, rows, col int) 
 	}
 }
 
-func (g *Gram) addToFT(acc *[tileRows * tileCols]float64, first, rows, col int) {
-	for c := range min(tileCols, g.targets-col) {
-		dst := g.ft[(col+c)*g.features+first:][:rows]
+func (s *sums) addToFT(acc *[tileRows * tileCols]float64, first, rows, col int) {
+	for c := range min(tileCols, s.targets-col) {
+		dst := s.ft[(col+c)*s.features+first:][:rows]
 		for r := range dst {
 			dst[r] += acc[r*tileCols+c]
 		}

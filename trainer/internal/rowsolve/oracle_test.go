@@ -31,6 +31,15 @@ func (s *sampled) ridge(j int) float64 {
 	return s.Ridge * s.RidgeWeights[j]
 }
 
+// rho is the penalty's ρ_j, by its definition.
+func (s *sampled) rho(j int, w float64) float64 {
+	w = math.Abs(w)
+	if s.Knee == nil || w <= s.Knee[j] {
+		return w
+	}
+	return (w*w + s.Knee[j]*s.Knee[j]) / (2 * s.Knee[j])
+}
+
 // objective evaluates the problem sample by sample.
 func (s *sampled) objective(w []float64, beta float64) float64 {
 	sum := 0.0
@@ -44,7 +53,7 @@ func (s *sampled) objective(w []float64, beta float64) float64 {
 	sum *= s.Omega * s.Omega / (2 * float64(s.m))
 	for j, v := range w {
 		if v != 0 {
-			sum += s.Penalty[j]*math.Abs(v) + 0.5*s.ridge(j)*v*v
+			sum += s.Penalty[j]*s.rho(j, v) + 0.5*s.ridge(j)*v*v
 		}
 	}
 	return sum
@@ -119,11 +128,14 @@ func (s *sampled) prox(w []float64, smooth float64) {
 		if !s.allowed(j) {
 			return 0
 		}
-		t := s.Penalty[j] / smooth
-		if j < s.BallSize {
-			t += mu
+		if j >= s.BallSize {
+			mu = 0
 		}
-		return math.Copysign(max(math.Abs(w[j])-t, 0), w[j])
+		v := max(math.Abs(w[j])-s.Penalty[j]/smooth-mu, 0)
+		if s.Knee != nil && v > s.Knee[j] {
+			v = (math.Abs(w[j]) - mu) / (1 + s.Penalty[j]/s.Knee[j]/smooth)
+		}
+		return math.Copysign(v, w[j])
 	}
 	norm := func(mu float64) float64 {
 		sum := 0.0
@@ -214,6 +226,14 @@ func draw(random *rand.Rand) *sampled {
 		if random.IntN(2) == 0 {
 			for range s.n {
 				s.RidgeWeights = append(s.RidgeWeights, random.Float64())
+			}
+		}
+	}
+	if random.IntN(2) == 0 {
+		for range s.n {
+			s.Knee = append(s.Knee, math.Pow(10, 1-3*random.Float64()))
+			if random.IntN(6) == 0 {
+				s.Knee[len(s.Knee)-1] = math.Inf(1)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ const maxPivots = 20000
 // finish certifies w and, while the gap is not closed, goes on by an active-set method that cannot
 // cycle: columns enter a few at a time (one, when several made no progress), w moves toward the
 // minimiser over the support as far as the first sign allows, the column that stopped it leaves. w is
-// feasible throughout and the objective descends. Columns that depend on the support may enter: their
+// feasible throughout and the objective descends. A column that depends on the support may enter: its
 // pivot is floored, the step along the dependency is then huge and ends where a column leaves.
 func (s *solver) finish() certificate {
 	s.confine()
@@ -22,9 +22,7 @@ func (s *solver) finish() certificate {
 		if len(s.picks) > entering {
 			s.picks = s.picks[:entering]
 		}
-		for _, p := range s.picks {
-			s.enter(p.feature, s.g[p.feature], true)
-		}
+		s.enterPicks()
 		pivots += 1 + s.descend()
 		s.confine()
 		s.gradient()
@@ -43,6 +41,18 @@ func (s *solver) finish() certificate {
 	return best
 }
 
+// enterPicks puts s.picks into the support; a column that depends on the support only when no other is
+// left, and then one alone: the factor would not stand several.
+func (s *solver) enterPicks() {
+	entered := false
+	for _, p := range s.picks {
+		entered = s.enter(p.feature, s.g[p.feature], false) || entered
+	}
+	if !entered && len(s.picks) > 0 {
+		s.enter(s.picks[0].feature, s.g[s.picks[0].feature], true)
+	}
+}
+
 // confine takes out of w what rounding put outside the ball.
 func (s *solver) confine() {
 	norm := s.signedNorm(s.w)
@@ -56,20 +66,13 @@ func (s *solver) confine() {
 	}
 }
 
-// descend moves w to the minimiser over the support, dropping columns one at a time where they reach
-// zero, and returns how many linear systems it solved. s.g is kept up to date.
+// descend moves w to the minimiser over the support, stopping where a column reaches zero, which then
+// leaves, or its knee, on whose other side it then is. It returns how many linear systems it solved.
+// s.g is kept up to date.
 func (s *solver) descend() int {
 	for solves := 1; ; solves++ {
 		s.aim(1, true)
-		step, blocking := 1.0, -1
-		for i, t := range s.target {
-			if t*s.sign[i] >= 0 {
-				continue
-			}
-			if at := s.w[i] / (s.w[i] - t); blocking < 0 || at < step {
-				step, blocking = at, i
-			}
-		}
+		step, blocking, atKnee := s.firstStop()
 		for i, t := range s.target {
 			s.target[i] = step * (t - s.w[i])
 		}
@@ -80,8 +83,12 @@ func (s *solver) descend() int {
 				s.w[i] = 0
 			}
 		}
-		if blocking < 0 {
+		if blocking < 0 || solves >= maxPivots {
 			return solves
+		}
+		if atKnee {
+			s.passKnee(blocking)
+			continue
 		}
 		// What rounding left of the blocking column is taken out of the gradient too.
 		if v := s.w[blocking]; v != 0 {
@@ -89,6 +96,27 @@ func (s *solver) descend() int {
 		}
 		s.leave(blocking)
 	}
+}
+
+// firstStop returns the part of the way from w to s.target at which the first column of the support
+// reaches zero or its knee, and which column that is (−1: none does).
+func (s *solver) firstStop() (step float64, blocking int, atKnee bool) {
+	step, blocking = 1, -1
+	for i, t := range s.target {
+		at, knee := math.Inf(1), false
+		if t*s.sign[i] < 0 {
+			at = s.w[i] / (s.w[i] - t)
+		}
+		if len(s.knee) > 0 {
+			if k := s.toKnee(i, t); k < at {
+				at, knee = k, true
+			}
+		}
+		if at <= 1 && (blocking < 0 || at < step) {
+			step, blocking, atKnee = at, i, knee
+		}
+	}
+	return step, blocking, atKnee
 }
 
 // solution reports w in the terms of the problem.
@@ -116,10 +144,10 @@ func (s *solver) solution(g *Gram, p *Problem, cert certificate) *Solution {
 }
 
 // intercept returns the β that is optimal for the coefficients.
-func (g *Gram) intercept(target int, support []int32, coef []float64) float64 {
-	beta := g.TargetMean(target)
+func (s *sums) intercept(target int, support []int32, coef []float64) float64 {
+	beta := s.TargetMean(target)
 	for i, j := range support {
-		beta -= float64(coef[i] * g.FeatureMean(int(j)))
+		beta -= float64(coef[i] * s.FeatureMean(int(j)))
 	}
 	return beta
 }

@@ -31,10 +31,11 @@ var ErrProblem = errors.New("ill-posed row problem")
 
 // Problem is one row:
 //
-//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j |w_j| + ½ Ridge Σ_j RidgeWeights_j w_j²
+//	min over w, β  (Omega²/2m) Σ_s (t_s − wᵀf_s − β)² + Σ_j Penalty_j ρ_j(w_j) + ½ Ridge Σ_j RidgeWeights_j w_j²
 //	s.t.           Σ_{j < BallSize} |w_j| ≤ Kappa
 //
-// over the m samples of a Gram, f the features and t the target.
+// over the m samples of a Gram, f the features and t the target. ρ_j(w) = |w| up to |w| = Knee_j and
+// (w² + Knee_j²) / (2 Knee_j) beyond it; without Knee it is |w| everywhere.
 type Problem struct {
 	Target int     // index of the target, in [0, g.Targets())
 	Omega  float64 // weight of the row's error, > 0
@@ -42,6 +43,11 @@ type Problem struct {
 	// Penalty has one entry per feature, each ≥ 0. +Inf forbids the feature. 0 leaves it
 	// unpenalised.
 	Penalty []float64
+
+	// Knee has one entry per feature, each > 0; +Inf leaves a feature's ρ at |w|. With the same q =
+	// Penalty_j / Knee_j for a feature, Penalty_j ρ_j is the perspective relaxation of the cardinality,
+	// min over 0 ≤ t ≤ 1 of (q/2) (w²/t + Knee_j² t). nil: no knees.
+	Knee []float64
 
 	// Candidates are the features that may be used, strictly ascending; nil allows all.
 	Candidates []int32
@@ -56,6 +62,11 @@ type Problem struct {
 
 	// RidgeWeights has one entry per feature, each finite and ≥ 0; nil means 1 for all.
 	RidgeWeights []float64
+
+	// Match > 0 asks for exact matching to this relative tolerance: the loss is left out and the
+	// penalty alone minimised under the constraint that the root mean square of t − wᵀf − β is at most
+	// Match times that of t − t̄ (of t without an intercept). Neither Knee nor Ridge may be given with it.
+	Match float64
 }
 
 // Solution is what Solve found for one Problem.
@@ -82,7 +93,8 @@ func (s *Solution) Solved() bool { return s.Gap <= Tolerance }
 // another target or another candidate set. The solution is feasible, Σ_{j<BallSize}|w_j| ≤
 // Kappa(1+1e-12).
 //
-// A Problem that does not fit g gives an error that wraps ErrProblem. A solution whose Gap is above
+// A Problem that does not fit g gives an error that wraps ErrProblem, one with Match that cannot be
+// satisfied an error that wraps ErrInfeasible and tells the least residual there is. A solution whose Gap is above
 // Tolerance (moments so ill-conditioned that float64 cannot separate them) is returned without an
 // error: the caller reads Gap. g must not be added to while Solve runs; many Solves may run at once.
 func Solve(g *Gram, p *Problem, warm *Solution) (*Solution, error) {
@@ -163,6 +175,20 @@ func (p *Problem) check(g *Gram) error {
 	for j, v := range p.Penalty {
 		if !(v >= 0) {
 			return fmt.Errorf("%w: penalty[%d] is %v; it must not be negative", ErrProblem, j, v)
+		}
+	}
+	if !(p.Match >= 0) {
+		return fmt.Errorf("%w: match is %v; it must not be negative", ErrProblem, p.Match)
+	}
+	if p.Match > 0 && (p.Ridge > 0 || p.Knee != nil) {
+		return fmt.Errorf("%w: exact matching goes with the plain penalty alone, without ridge and knees", ErrProblem)
+	}
+	if p.Knee != nil && len(p.Knee) != g.features {
+		return fmt.Errorf("%w: %d knees for %d features", ErrProblem, len(p.Knee), g.features)
+	}
+	for j, v := range p.Knee {
+		if !(v > 0) {
+			return fmt.Errorf("%w: knee[%d] is %v; it must be positive", ErrProblem, j, v)
 		}
 	}
 	if p.RidgeWeights != nil && len(p.RidgeWeights) != g.features {

@@ -16,10 +16,12 @@ type solver struct {
 	// The problem.
 	n          int
 	gram       []float64 // n × n, without the ridge
+	diag       []float64 // of gram
 	c          []float64
 	tt         float64
 	pen        []float64
 	ridge      []float64 // per feature; empty without one
+	knee       []float64 // per feature; empty without one
 	ball       int       // features [0, ball) are confined; 0 without a constraint
 	kappa      float64
 	candidates []int32 // finite penalty, nonzero second moment, ascending
@@ -34,6 +36,8 @@ type solver struct {
 	// The gradient Fᵀr = c − Gw of every feature, and the ball's multiplier.
 	g  []float64
 	mu float64
+
+	beyond []bool // feature → whether w is taken to be beyond its knee; empty without knees
 
 	iterations int
 
@@ -54,6 +58,9 @@ func solveWith(s *solver, g *Gram, p *Problem, warm *Solution) (*Solution, error
 	if err := p.check(g); err != nil {
 		return nil, err
 	}
+	if p.Match > 0 {
+		return s.match(g, p, warm)
+	}
 	m := g.moments(p.Intercept)
 	if err := s.load(m, g.features, p); err != nil {
 		return nil, err
@@ -66,7 +73,7 @@ func solveWith(s *solver, g *Gram, p *Problem, warm *Solution) (*Solution, error
 
 func (s *solver) load(m *moments, n int, p *Problem) error {
 	omega2 := float64(p.Omega * p.Omega)
-	s.n, s.gram = n, m.g
+	s.n, s.gram, s.diag = n, m.g, m.diag
 	s.c, s.tt = m.c[p.Target*n:(p.Target+1)*n], m.tt[p.Target]
 	if math.IsNaN(s.tt) || math.IsInf(s.tt, 0) {
 		return fmt.Errorf("%w: target %d is not finite in every sample", ErrProblem, p.Target)
@@ -80,9 +87,10 @@ func (s *solver) load(m *moments, n int, p *Problem) error {
 	for j, v := range p.Penalty {
 		s.pen[j] = v / omega2
 	}
+	s.knee = p.Knee
 	s.candidates = s.candidates[:0]
 	consider := func(j int) error {
-		if math.IsNaN(m.g[j*n+j]) || math.IsInf(m.g[j*n+j], 0) || math.IsNaN(s.c[j]) {
+		if math.IsNaN(m.diag[j]) || math.IsInf(m.diag[j], 0) || math.IsNaN(s.c[j]) {
 			return fmt.Errorf("%w: feature %d is not finite in every sample", ErrProblem, j)
 		}
 		if m.ok[j] && !math.IsInf(s.pen[j], 1) {
@@ -122,11 +130,11 @@ func (s *solver) setRidge(p *Problem, omega2 float64) {
 
 // diagonal returns the diagonal entry of feature j, its ridge included.
 func (s *solver) diagonal(j int32) float64 {
-	d := s.gram[int(j)*s.n+int(j)]
+	d := s.diag[j]
 	if len(s.ridge) > 0 {
 		d += s.ridge[j]
 	}
-	return d
+	return d + s.curvature(j)
 }
 
 func (s *solver) inBall(j int32) bool { return int(j) < s.ball }
@@ -149,8 +157,12 @@ func (s *solver) start(warm *Solution) {
 			}
 		}
 	}
+	s.straight()
 	for _, j := range s.candidates {
 		v := guess[j]
+		if len(s.knee) > 0 {
+			s.beyond[j] = s.pen[j] > 0 && math.Abs(v) > s.knee[j]
+		}
 		if s.pen[j] == 0 && !s.inBall(j) || v != 0 {
 			s.enter(j, v, false)
 		}
@@ -191,6 +203,9 @@ func (s *solver) enter(j int32, sign float64, force bool) bool {
 func (s *solver) leave(i int) {
 	s.chol.remove(i)
 	s.where[s.active[i]] = -1
+	if len(s.knee) > 0 {
+		s.beyond[s.active[i]] = false
+	}
 	s.active = slices.Delete(s.active, i, i+1)
 	s.sign = slices.Delete(s.sign, i, i+1)
 	s.w = slices.Delete(s.w, i, i+1)
@@ -243,12 +258,15 @@ func (s *solver) aim(tau float64, fromGradient bool) {
 	}
 	confined := false
 	for i, j := range s.active {
-		bound := float64(tau * s.pen[j])
+		bound := float64(tau * s.slope(j))
 		if s.inBall(j) {
 			bound += s.mu
 			confined = true
 		}
 		s.target[i] = from[j] - float64(bound*s.sign[i])
+		if fromGradient {
+			s.target[i] -= float64(s.curvature(j) * s.w[i])
+		}
 	}
 	s.chol.solve(s.target)
 	if fromGradient {
@@ -287,9 +305,11 @@ func (s *solver) signedNorm(v []float64) float64 {
 }
 
 // settle moves w to the minimiser over the support, dropping the columns whose sign turns, all that
-// turn at once: first only newcomers (w = 0), and older ones when no newcomer turns.
+// turn at once: first only newcomers (w = 0), and older ones when no newcomer turns. Columns that turn
+// out to be on the other side of their knee are taken to be there, all at once, a limited number of
+// times.
 func (s *solver) settle(tau float64) {
-	for {
+	for bends := 0; ; {
 		s.aim(tau, false)
 		newcomer, turned := false, false
 		for i, t := range s.target {
@@ -297,6 +317,10 @@ func (s *solver) settle(tau float64) {
 				turned = true
 				newcomer = newcomer || s.w[i] == 0
 			}
+		}
+		if bends < kneeRounds && s.bendAtTarget() {
+			bends++
+			continue
 		}
 		if !turned {
 			copy(s.w, s.target)
@@ -320,6 +344,7 @@ const (
 	patience    = 5   // rounds at its end without a lower objective
 	enterAtOnce = 8   // columns that may enter in one round, or
 	enterPart   = 0.2 // this part of the support
+	kneeRounds  = 10  // how often columns may change to the other side of their knees at once
 )
 
 // followPath brings the penalties down from where the present w is optimal to the problem's own,

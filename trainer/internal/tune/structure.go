@@ -1,0 +1,304 @@
+package tune
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// restructure removes and regrows weights when it is time.
+func (t *tuner) restructure() {
+	o := &t.options
+	if o.Budget == 0 {
+		return
+	}
+	until := max(o.PruneUntil, o.RegrowUntil)
+	if o.Regrow == 0 {
+		until = o.PruneUntil
+	}
+	last := max(1, int(until*float64(t.steps)))
+	every := max(1, last/events)
+	if t.step > last || t.step == 0 {
+		return
+	}
+	regrows := o.Regrow > 0 && float64(t.step) < o.RegrowUntil*float64(t.steps)
+	if t.step%every != 0 && t.step != last {
+		if regrows && t.step%every >= every-denseBatches && !t.collecting {
+			t.collect()
+		}
+		return
+	}
+	wanted := t.wanted()
+	rows := t.entries()
+	if regrows && t.collecting {
+		part := o.Regrow * halfCosine(float64(t.step)/(o.RegrowUntil*float64(t.steps)))
+		t.remove(rows, wanted-int(part*float64(wanted)))
+		t.grow(rows, wanted)
+	} else {
+		t.remove(rows, wanted)
+	}
+	t.collecting = false
+	t.lay(rows)
+	if o.Kappa > 0 { // what grew may have closed a larger cycle
+		t.confine()
+	}
+}
+
+// wanted is how many weights there may be now: it falls from the start to the budget along a cubic (Zhu,
+// Gupta, arXiv 1710.01878).
+func (t *tuner) wanted() int {
+	left := 1 - float64(t.step)/(t.options.PruneUntil*float64(t.steps))
+	if left <= 0 || t.started <= t.options.Budget {
+		return t.options.Budget
+	}
+	return t.options.Budget + int(float64(t.started-t.options.Budget)*left*left*left)
+}
+
+// remove takes out the weights with the smallest scores until so many numbers are left, and states that
+// nothing reads or that read nothing. With windows, entries that fall out of the steps go first.
+func (t *tuner) remove(rows [][]entry, wanted int) {
+	s := newSurvivors(t.net, rows)
+	if t.options.Windows != nil {
+		t.keepWindows(s)
+	}
+	type candidate struct {
+		row, k int
+		score  float32
+	}
+	var list []candidate
+	constant := t.net.constant()
+	for i, row := range rows {
+		for k, e := range row {
+			if e.feature != constant {
+				list = append(list, candidate{i, k, t.score(e)})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
+	})
+	for _, c := range list {
+		if s.count <= wanted {
+			break
+		}
+		s.drop(c.row, c.k)
+	}
+	s.apply(rows)
+}
+
+// score is what keeping a weight is worth: |w|·√(mean g²), the root of Adam's second moment, which is the
+// loss's first-order change to within the gradient's sign; or |w| alone.
+func (t *tuner) score(e entry) float32 {
+	size := max(e.weight, -e.weight)
+	if t.options.Magnitude {
+		return size
+	}
+	return size * t.params.unbias2[max(e.age-1, 0)] * float32(math.Sqrt(float64(e.second)))
+}
+
+// Prune returns the net with the weights of the smallest scores taken out until budget numbers are left,
+// and with them states that nothing reads or that read nothing. The net stays as it was.
+func Prune(n *Net, budget int, score func(row int, feature int32, weight float32) float64) *Net {
+	rows := make([][]entry, len(n.Rows))
+	type candidate struct {
+		row, k int
+		score  float64
+	}
+	var list []candidate
+	for i, r := range n.Rows {
+		for k, j := range r.Support {
+			rows[i] = append(rows[i], entry{feature: j, weight: r.Weights[k]})
+			if j != n.constant() {
+				list = append(list, candidate{i, k, score(i, j, r.Weights[k])})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
+	})
+	s := newSurvivors(n, rows)
+	for _, c := range list {
+		if s.count <= budget {
+			break
+		}
+		s.drop(c.row, c.k)
+	}
+	s.apply(rows)
+	out := n.clone()
+	for i, row := range rows {
+		out.Rows[i] = Row{}
+		for _, e := range row {
+			out.Rows[i].Support = append(out.Rows[i].Support, e.feature)
+			out.Rows[i].Weights = append(out.Rows[i].Weights, e.weight)
+		}
+	}
+	return out
+}
+
+// survivors keeps track of what is left while weights are removed.
+type survivors struct {
+	net     *Net
+	rows    [][]entry
+	gone    [][]bool
+	left    []int // per row: weights left, the constant not counted
+	readers []int // per state: how many rows read it
+	dead    []bool
+	count   int
+}
+
+func newSurvivors(n *Net, rows [][]entry) *survivors {
+	s := &survivors{net: n, rows: rows, left: make([]int, len(rows)), readers: make([]int, n.States()), dead: make([]bool, n.States())}
+	for i, row := range rows {
+		s.gone = append(s.gone, make([]bool, len(row)))
+		s.count += len(row)
+		for _, e := range row {
+			if e.feature != n.constant() {
+				s.left[i]++
+			}
+			if int(e.feature) < n.States() && int(e.feature) != i {
+				s.readers[e.feature]++
+			}
+		}
+	}
+	for i := range n.States() {
+		if s.readers[i] == 0 || s.left[i] == 0 {
+			s.bury(i)
+		}
+	}
+	return s
+}
+
+// drop removes weight k of a row, and states that go with it.
+func (s *survivors) drop(i, k int) {
+	if s.gone[i][k] {
+		return
+	}
+	s.gone[i][k] = true
+	s.count--
+	j := int(s.rows[i][k].feature)
+	if j == int(s.net.constant()) {
+		return
+	}
+	s.left[i]--
+	if j < s.net.States() && j != i {
+		if s.readers[j]--; s.readers[j] == 0 {
+			s.bury(j)
+		}
+	}
+	if i < s.net.States() && s.left[i] == 0 {
+		s.bury(i)
+	}
+}
+
+// bury removes a state that nothing reads, or that is constant, with its row and every reading of it. What
+// a constant state was worth is left to the readers' constants to learn.
+func (s *survivors) bury(i int) {
+	if s.dead[i] {
+		return
+	}
+	s.dead[i] = true
+	for k := range s.rows[i] {
+		s.drop(i, k)
+	}
+	for r, row := range s.rows {
+		for k, e := range row {
+			if int(e.feature) == i {
+				s.drop(r, k)
+			}
+		}
+	}
+}
+
+func (s *survivors) apply(rows [][]entry) {
+	for i, row := range rows {
+		kept := row[:0]
+		for k, e := range row {
+			if !s.gone[i][k] {
+				kept = append(kept, e)
+			}
+		}
+		rows[i] = kept
+	}
+}
+
+// collect begins to sum the gradients of all weights.
+func (t *tuner) collect() {
+	t.collecting = true
+	all := make([]int32, t.net.features()-1)
+	for j := range all {
+		all[j] = int32(j)
+	}
+	p := t.plan
+	p.inputs = p.inputs[:0]
+	for j := p.states; j < p.features-1; j++ {
+		p.inputs = append(p.inputs, int32(j))
+	}
+	for _, s := range t.shards {
+		s.all = all
+		if s.row == nil {
+			s.row = make([]float32, len(all))
+			s.dense = make([]float32, len(t.net.Rows)*len(all))
+		}
+		clear(s.dense)
+	}
+}
+
+// grow adds weights of 0 where the summed gradient is largest until so many numbers are there.
+func (t *tuner) grow(rows [][]entry, wanted int) {
+	count, alive := 0, make([]bool, len(rows))
+	for i, row := range rows {
+		count += len(row)
+		alive[i] = i >= t.net.States() || len(row) > 0
+	}
+	if count >= wanted {
+		return
+	}
+	type candidate struct {
+		row     int
+		feature int32
+		size    float32
+	}
+	var list []candidate
+	width := t.net.features() - 1
+	for i := range rows {
+		if !alive[i] {
+			continue
+		}
+		present := make([]bool, width+1)
+		for _, e := range rows[i] {
+			present[e.feature] = true
+		}
+		for j := range width {
+			if present[j] || !t.mayRead(i, j, alive) {
+				continue
+			}
+			g := float32(0)
+			for _, s := range t.shards {
+				g += s.dense[i*width+j]
+			}
+			if g != 0 {
+				list = append(list, candidate{i, int32(j), max(g, -g)})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.row, b.row), cmp.Compare(a.feature, b.feature))
+	})
+	for _, c := range list[:min(len(list), wanted-count)] {
+		rows[c.row] = append(rows[c.row], entry{feature: c.feature})
+	}
+}
+
+// mayRead reports whether row i may read feature j.
+func (t *tuner) mayRead(i, j int, alive []bool) bool {
+	n := t.net.States()
+	switch {
+	case j >= n:
+		return true
+	case !alive[j]:
+		return false
+	case i >= n || t.net.Ranks == nil:
+		return true
+	}
+	return t.net.Ranks[j] < t.net.Ranks[i]
+}

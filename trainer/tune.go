@@ -1,0 +1,311 @@
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/sparse-implicit/sim/trainer/internal/tune"
+)
+
+// Supervision is the task that fine-tuning serves besides following the teacher.
+type Supervision struct {
+	Labels  []int32   // classification: class per sample, in [0, q)
+	Targets []float32 // regression: samples × q, sample-major
+	Weights []float32 // classification: weight in the loss of each class's samples, > 0; nil: 1
+}
+
+// check refuses a task that is not that of the samples; nil is fine.
+func (s *Supervision) check(shape *Shape, task Task) error {
+	if s == nil {
+		return nil
+	}
+	switch {
+	case task == Classification && len(s.Labels) != shape.Samples:
+		return fmt.Errorf("%d labels for %d samples: %w", len(s.Labels), shape.Samples, ErrOptions)
+	case task == Regression && len(s.Targets) != shape.Samples*shape.Outputs:
+		return fmt.Errorf("%d targets for %d samples of %d outputs: %w", len(s.Targets), shape.Samples, shape.Outputs, ErrOptions)
+	case s.Weights != nil && len(s.Weights) != shape.Outputs:
+		return fmt.Errorf("%d class weights for %d classes: %w", len(s.Weights), shape.Outputs, ErrOptions)
+	}
+	for k, label := range s.Labels {
+		if label < 0 || int(label) >= shape.Outputs {
+			return fmt.Errorf("label %d is %d, the teacher has %d outputs: %w", k, label, shape.Outputs, ErrOptions)
+		}
+	}
+	for k, v := range s.Targets {
+		if !isFinite(v) {
+			return fmt.Errorf("target %d is %g, every number must be finite: %w", k, v, ErrOptions)
+		}
+	}
+	for c, w := range s.Weights {
+		if !(w > 0) || !isFinite(w) {
+			return fmt.Errorf("the weight of class %d is %g, it must be positive: %w", c, w, ErrOptions)
+		}
+	}
+	return nil
+}
+
+// DefaultEpochs is how many epochs of fine-tuning suit so many samples: 20 of 60,000, more of fewer, so that
+// the number of steps falls slower than that of samples.
+func DefaultEpochs(samples int) int {
+	return min(max(int(math.Sqrt(24e6/float64(max(samples, 1)))), 20), 400)
+}
+
+// tuning is how fine-tuning is done. The numbers were chosen on a validation split of FashionMNIST's training
+// part.
+type tuning struct {
+	rate        float64 // Adam's first learning rate
+	batch       int
+	start       float64 // weights at the start, as a multiple of the budget
+	pruneUntil  float64 // the part of all steps in which weights are removed
+	regrow      float64 // the part of the weights that move at first; 0: none
+	regrowUntil float64
+	average     float64 // decay of the moving average of the weights; 0: none
+	distill     float64 // the part of the loss that follows the teacher
+	temperature float64
+	adjust      func(*tune.Samples) // for trials
+}
+
+var defaultTuning = tuning{
+	rate: 4e-3, batch: 128, start: 3, pruneUntil: 0.5, distill: 0.5, temperature: 2,
+}
+
+// fineTune trains the weights of a draft by the gradient through its equilibrium, removing weights until
+// the wanted numbers are left (none without a number), and rounds them to levels where few bits are asked
+// for. On small sets the way is chosen first.
+func (f *fitter) fineTune(d *draft) (*draft, error) {
+	samples, err := f.tuneSamples()
+	if err != nil {
+		return nil, err
+	}
+	net := f.netOf(d, samples)
+	if f.options.Baseline != "" && f.options.Epochs == 0 {
+		net = tune.Prune(net, f.options.NNZ, f.oneShotScore())
+	}
+	convex, err := f.chooseWay(d, net, samples)
+	if err != nil {
+		return nil, err
+	}
+	if convex != nil {
+		return convex, nil
+	}
+	tuned, err := tune.Run(f.ctx, net, samples, f.tuneOptions(samples))
+	if err != nil {
+		return nil, fmt.Errorf("fine-tuning: %w", err)
+	}
+	f.rounding = tuned.Rounding
+	return f.draftOfNet(tuned.Net, samples), nil
+}
+
+func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
+	how := f.options.tuning
+	o := tune.Options{
+		Epochs: f.options.Epochs, Batch: min(how.batch, max(samples.Count/64, 16)), LearningRate: how.rate,
+		Budget: f.options.NNZ, PruneUntil: how.pruneUntil, Regrow: how.regrow, RegrowUntil: how.regrowUntil, Average: how.average,
+		Magnitude: f.options.Baseline == Magnitude, Levels: f.levels(samples), Seed: f.options.Seed,
+		Progress: func(epoch int, loss float64) { f.options.Progress("tune", epoch, f.options.Epochs) },
+	}
+	if f.options.Pattern == WindowPattern {
+		o.Windows = &tune.Windows{Layout: windowLayout, Steps: f.wantedSteps()}
+	}
+	if f.options.Structure == Free {
+		o.Kappa = f.options.Kappa
+	}
+	return o
+}
+
+// smallSet is up to how many input values the way to fine-tune is chosen on a held-out part: small sets can
+// be learnt by heart, and a few hundred steps of a gradient do not always reach what a convex refit gives.
+const smallSet = 1 << 22
+
+// chooseWay tries, on a sixth of a small set that is held out, to follow labels and teacher, to follow the
+// teacher alone, and the convex refit of the wanted size. The fewest wrong decisions there win (least squared
+// error in a regression), then the least loss. It sets the goal of the samples, or returns the convex refit.
+func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*draft, error) {
+	o := &f.options
+	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {
+		return nil, nil
+	}
+	var fit, held []int
+	for rank, k := range rand.New(rand.NewPCG(o.Seed, 0x776179)).Perm(samples.Count) {
+		if rank%validationPart == 0 {
+			held = append(held, k)
+		} else {
+			fit = append(fit, k)
+		}
+	}
+	slices.Sort(fit)
+	slices.Sort(held)
+	judge := samples.Take(held)
+	if o.Supervision != nil {
+		judge.Goal.Distill = 0
+	}
+	ways := []float64{samples.Goal.Distill}
+	if o.Supervision != nil {
+		ways = append(ways, 1)
+	}
+	part, best := samples.Take(fit), 0.0
+	least := score{math.Inf(1), math.Inf(1)}
+	for _, distill := range ways {
+		part.Goal.Distill = distill
+		tuned, err := tune.Run(f.ctx, net, part, f.tuneOptions(part))
+		if err != nil {
+			return nil, fmt.Errorf("fine-tuning: %w", err)
+		}
+		if got := scoreOf(tuned.Net, judge); got.less(least) {
+			best, least = distill, got
+		}
+	}
+	samples.Goal.Distill = best
+	if o.NNZ == 0 || o.Pattern != FreePattern || o.WeightBits != 8 {
+		return nil, nil
+	}
+	convex, err := f.refine(wide, o.NNZ)
+	if errors.Is(err, ErrBudget) {
+		return nil, nil
+	}
+	if err != nil || !scoreOf(f.netOf(convex, samples), judge).less(least) {
+		return nil, err
+	}
+	return convex, nil
+}
+
+// score orders nets: by wrong decisions, then by loss.
+type score struct{ wrong, loss float64 }
+
+func scoreOf(n *tune.Net, samples *tune.Samples) score {
+	loss, wrong := tune.Score(n, samples)
+	return score{wrong, loss}
+}
+
+func (s score) less(o score) bool { return s.wrong < o.wrong || s.wrong == o.wrong && s.loss < o.loss }
+
+// tuneSamples gathers inputs, the teacher's outputs and what the task wants.
+func (f *fitter) tuneSamples() (*tune.Samples, error) {
+	p, q := f.shape.Inputs, f.shape.Outputs
+	s := &tune.Samples{Count: f.shape.Samples}
+	s.Inputs = inputsOf(f.source)
+	held := s.Inputs != nil
+	if !held {
+		s.Inputs = make([]float32, f.shape.Samples*p)
+	}
+	s.Goal = tune.Goal{Regression: f.options.Task == Regression, Distill: 1, Temperature: f.options.tuning.temperature}
+	if !held {
+		err := f.source.Batches(f.ctx, func(b *Batch) error {
+			copy(s.Inputs[b.First*p:], b.U)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := f.follow(s); err != nil {
+		return nil, err
+	}
+	if task := f.options.Supervision; task != nil {
+		s.Goal.Labels, s.Goal.Targets, s.Goal.Weights = task.Labels, task.Targets, task.Weights
+		s.Goal.Distill = f.options.tuning.distill
+	}
+	std := f.gram.TargetStd()
+	for k := range q {
+		s.Goal.Spread = append(s.Goal.Spread, std[f.states()+k])
+		if s.Goal.Spread[k] == 0 {
+			s.Goal.Spread[k] = 1
+		}
+	}
+	f.standardise(s)
+	if f.options.tuning.adjust != nil {
+		f.options.tuning.adjust(s)
+	}
+	return s, nil
+}
+
+// inputHolder is a source that may have all its inputs in memory, sample-major; nil: it has not.
+type inputHolder interface{ allInputs() []float32 }
+
+func inputsOf(source Source) []float32 {
+	if holder, ok := source.(inputHolder); ok {
+		return holder.allInputs()
+	}
+	return nil
+}
+
+func (s *NetworkSource) allInputs() []float32 { return s.run.inputs }
+func (s *ModelSource) allInputs() []float32   { return s.run.inputs }
+func (s *StatesSource) allInputs() []float32  { return s.u }
+
+// standardise has inputs standardised while training when some leave [−1, 1]: a step of the optimiser is
+// then worth the same for all of them.
+func (f *fitter) standardise(s *tune.Samples) {
+	leaves := false
+	for j, lo := range f.survey.inputLo {
+		leaves = leaves || lo < -1 || f.survey.inputHi[j] > 1
+	}
+	if !leaves {
+		return
+	}
+	n, std := f.states(), f.gram.FeatureStd()
+	s.Shift, s.Gain = make([]float32, f.shape.Inputs), make([]float32, f.shape.Inputs)
+	for j := range s.Gain {
+		s.Gain[j] = 1
+		if std[n+j] > 0 {
+			s.Shift[j], s.Gain[j] = float32(f.gram.FeatureMean(n+j)), float32(1/std[n+j])
+		}
+	}
+	if f.options.NoBias { // a shift would need one
+		clear(s.Shift)
+	}
+}
+
+// netOf turns a draft into a net on standardised inputs.
+func (f *fitter) netOf(d *draft, s *tune.Samples) *tune.Net {
+	n := f.states()
+	net := &tune.Net{Inputs: f.shape.Inputs, Outputs: f.shape.Outputs, Activations: f.activations, Rows: make([]tune.Row, f.rows())}
+	if f.options.Structure == Causal {
+		net.Ranks = f.shape.Ranks
+	}
+	alive := f.reached(d)
+	for i, r := range d.rows {
+		if !alive[i] {
+			continue
+		}
+		bias, row := r.bias, &net.Rows[i]
+		for k, j := range r.support {
+			w := r.coef[k]
+			if at := int(j) - n; at >= 0 && s.Gain != nil {
+				bias += float64(w * float64(s.Shift[at]))
+				w /= float64(s.Gain[at])
+			}
+			row.Support, row.Weights = append(row.Support, j), append(row.Weights, float32(w))
+		}
+		if !f.options.NoBias {
+			row.Support, row.Weights = append(row.Support, int32(f.features())), append(row.Weights, float32(bias))
+		}
+	}
+	return net
+}
+
+// draftOfNet is the way back.
+func (f *fitter) draftOfNet(net *tune.Net, s *tune.Samples) *draft {
+	n := f.states()
+	d := &draft{rows: make([]row, f.rows())}
+	for i, from := range net.Rows {
+		r := &d.rows[i]
+		for k, j := range from.Support {
+			w := float64(from.Weights[k])
+			if int(j) == f.features() {
+				r.bias += w
+				continue
+			}
+			if at := int(j) - n; at >= 0 && s.Gain != nil {
+				w *= float64(s.Gain[at])
+				r.bias -= float64(w * float64(s.Shift[at]))
+			}
+			r.support, r.coef = append(r.support, j), append(r.coef, w)
+		}
+	}
+	return d
+}
