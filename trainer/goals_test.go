@@ -267,7 +267,7 @@ func TestTasksThatDoNotFitAreRefused(t *testing.T) {
 		"an image too large": {NNZ: 50, Image: &dataset.Image{Height: 4, Width: 4, Channels: 1}},
 		"two goals":          {NNZ: 50, Drop: 1},
 		"steps anywhere":     {Steps: 5, Epochs: 1},
-		"untrained windows":  {Steps: 5, Pattern: WindowPattern},
+		"windows by λ":       {Lambda: 0.01, Pattern: WindowPattern},
 		"three bits":         {NNZ: 50, WeightBits: 3},
 		"few samples":        {Drop: 1},
 		"a free baseline":    {NNZ: 50, Baseline: Magnitude, Structure: Free},

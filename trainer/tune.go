@@ -48,10 +48,10 @@ func (s *Supervision) check(shape *Shape, task Task) error {
 	return nil
 }
 
-// DefaultEpochs is how many epochs of fine-tuning suit so many samples: 20 of 60,000, more of fewer, so that
+// DefaultEpochs is how many epochs of fine-tuning suit so many samples: 60 of 60,000, more of fewer, so that
 // the number of steps falls slower than that of samples.
 func DefaultEpochs(samples int) int {
-	return min(max(int(math.Sqrt(24e6/float64(max(samples, 1)))), 20), 400)
+	return min(max(int(math.Sqrt(216e6/float64(max(samples, 1)))), 20), 300)
 }
 
 // tuning is how fine-tuning is done. The numbers were chosen on a validation split of FashionMNIST's training
@@ -59,9 +59,9 @@ func DefaultEpochs(samples int) int {
 type tuning struct {
 	rate        float64 // Adam's first learning rate
 	batch       int
-	start       float64 // weights at the start, as a multiple of the budget
-	pruneUntil  float64 // the part of all steps in which weights are removed
-	regrow      float64 // the part of the weights that move at first; 0: none
+	start       func(budget int) int // weights at the start
+	pruneUntil  float64              // the part of all steps in which weights are removed
+	regrow      float64              // the part of the weights that move at first; 0: none
 	regrowUntil float64
 	average     float64 // decay of the moving average of the weights; 0: none
 	distill     float64 // the part of the loss that follows the teacher
@@ -69,8 +69,11 @@ type tuning struct {
 	adjust      func(*tune.Samples) // for trials
 }
 
+// startAt is three times the budget, and for small ones up to six times.
+func startAt(budget int) int { return max(3*budget, min(6*budget, 15_000)) }
+
 var defaultTuning = tuning{
-	rate: 4e-3, batch: 128, start: 3, pruneUntil: 0.5, distill: 0.5, temperature: 2,
+	rate: 8e-3, batch: 128, start: startAt, pruneUntil: 0.75, distill: 0.5, temperature: 2,
 }
 
 // fineTune trains the weights of a draft by the gradient through its equilibrium, removing weights until
@@ -97,7 +100,11 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 		return nil, fmt.Errorf("fine-tuning: %w", err)
 	}
 	f.rounding = tuned.Rounding
-	return f.draftOfNet(tuned.Net, samples), nil
+	fitted := f.draftOfNet(tuned.Net, samples)
+	if fitted.order = tuned.Order; fitted.order == nil {
+		fitted.order = d.order
+	}
+	return fitted, nil
 }
 
 func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {

@@ -16,6 +16,7 @@ type equilibriumNet struct {
 	n, p, q       int
 	activation    model.Activation
 	kappa         float64
+	tolerance     float64 // of a sweep, at which an iteration ends
 	w, u, b, c, d []float64
 }
 
@@ -32,7 +33,7 @@ func newEquilibriumNet(seed uint64, n, p, q int, activation model.Activation, ka
 		return v
 	}
 	net := &equilibriumNet{
-		n: n, p: p, q: q, activation: activation, kappa: kappa,
+		n: n, p: p, q: q, activation: activation, kappa: kappa, tolerance: 1e-10,
 		w: draw(n*n, 1/float64(n)), u: draw(n*p, 1/math.Sqrt(float64(p))), b: draw(n, 0.1), c: draw(q*n, 1/math.Sqrt(float64(n))), d: draw(q, 0),
 	}
 	net.project()
@@ -73,7 +74,7 @@ func (e *equilibriumNet) solve(u []float64) settled {
 	for i := range drive {
 		drive[i] = e.b[i] + dot(e.u[i*e.p:(i+1)*e.p], u)
 	}
-	for moved := math.Inf(1); moved > 1e-10; {
+	for moved := math.Inf(1); moved > e.tolerance; {
 		moved = 0
 		for i := range s.z {
 			s.z[i] = drive[i] + dot(e.w[i*e.n:(i+1)*e.n], s.x)
@@ -116,7 +117,7 @@ func (e *equilibriumNet) derive(u []float64, label int, gradient [][]float64) fl
 	}
 	g[label]--
 	v, next := make([]float64, e.n), make([]float64, e.n)
-	for moved := math.Inf(1); moved > 1e-10; {
+	for moved := math.Inf(1); moved > e.tolerance; {
 		moved = 0
 		for i := range next {
 			next[i] = 0
@@ -176,6 +177,9 @@ func (e *equilibriumNet) learn(set *dataset.Set, samples, epochs int) {
 		}
 	}
 	const batch = 32
+	exact := e.tolerance
+	e.tolerance = 1e-5
+	defer func() { e.tolerance = exact }()
 	params := e.parameters()
 	gradient, first, second := zeros(params), zeros(params), zeros(params)
 	random := rand.New(rand.NewPCG(32, 33))

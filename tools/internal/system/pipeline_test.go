@@ -67,7 +67,9 @@ func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, o traine
 		o.Task = trainer.Regression
 	}
 	if o.Epochs > 0 {
-		o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
+		if o.Supervision == nil {
+			o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
+		}
 		o.Image = set.Image
 	}
 	return fitted(t, source, o)

@@ -48,9 +48,9 @@ func TestRegressionReachesTheKnownDetermination(t *testing.T) {
 	}
 }
 
-// TestRegressionOfRealSensors predicts one reading from the others: the humidity ratio of air, which
+// TestRegressionOfRealReadings predicts one reading from the others: the humidity ratio of air, which
 // physics tells from temperature and relative humidity, and a range finder between its neighbours.
-func TestRegressionOfRealSensors(t *testing.T) {
+func TestRegressionOfRealReadings(t *testing.T) {
 	for _, c := range []struct {
 		name, file    string
 		target, size  int

@@ -28,8 +28,11 @@ func (t *tuner) restructure() {
 		}
 		return
 	}
-	wanted := t.wanted()
 	rows := t.entries()
+	if o.Windows != nil {
+		t.chooseWindows(rows, t.step == last)
+	}
+	wanted := t.wanted(rows)
 	if regrows && t.collecting {
 		part := o.Regrow * halfCosine(float64(t.step)/(o.RegrowUntil*float64(t.steps)))
 		t.remove(rows, wanted-int(part*float64(wanted)))
@@ -44,25 +47,27 @@ func (t *tuner) restructure() {
 	}
 }
 
-// wanted is how many weights there may be now: it falls from the start to the budget along a cubic (Zhu,
-// Gupta, arXiv 1710.01878).
-func (t *tuner) wanted() int {
-	left := 1 - float64(t.step)/(t.options.PruneUntil*float64(t.steps))
-	if left <= 0 || t.started <= t.options.Budget {
-		return t.options.Budget
+// wanted is how many weights there may be now: it falls from the start to the budget, or to what windows hold
+// of it, along a cubic (Zhu, Gupta, arXiv 1710.01878).
+func (t *tuner) wanted(rows [][]entry) int {
+	budget := t.options.Budget
+	if t.options.Windows != nil {
+		budget = min(budget, t.windows.count(rows, t.net.constant()))
 	}
-	return t.options.Budget + int(float64(t.started-t.options.Budget)*left*left*left)
+	left := 1 - float64(t.step)/(t.options.PruneUntil*float64(t.steps))
+	if left <= 0 || t.started <= budget {
+		return budget
+	}
+	return budget + int(float64(t.started-budget)*left*left*left)
 }
 
 // remove takes out the weights with the smallest scores until so many numbers are left, and states that
-// nothing reads or that read nothing. With windows, entries that fall out of the steps go first.
+// nothing reads or that read nothing. With windows, weights that would stay go after all others.
 func (t *tuner) remove(rows [][]entry, wanted int) {
 	s := newSurvivors(t.net, rows)
-	if t.options.Windows != nil {
-		t.keepWindows(s)
-	}
 	type candidate struct {
 		row, k int
+		stays  bool
 		score  float32
 	}
 	var list []candidate
@@ -70,11 +75,17 @@ func (t *tuner) remove(rows [][]entry, wanted int) {
 	for i, row := range rows {
 		for k, e := range row {
 			if e.feature != constant {
-				list = append(list, candidate{i, k, t.score(e)})
+				list = append(list, candidate{i, k, t.windows.stays(i, e.feature), t.score(e)})
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
+		if a.stays != b.stays {
+			if a.stays {
+				return 1
+			}
+			return -1
+		}
 		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
 	})
 	for _, c := range list {

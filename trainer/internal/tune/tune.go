@@ -105,6 +105,7 @@ const (
 type Result struct {
 	Net      *Net
 	Rounding *Rounding // with Options.Levels
+	Order    []int     // with Options.Windows: the states left, as a model must number them to pack as wanted
 }
 
 // Run trains a net, which it leaves as it was, and returns the trained one. The loss is averaged over
@@ -123,7 +124,7 @@ func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Result,
 			o.Progress(epoch+1, loss)
 		}
 	}
-	result := &Result{Net: t.finish()}
+	result := &Result{Net: t.finish(), Order: t.windows.choice.Order}
 	if o.Levels != nil {
 		result.Rounding = &t.rounder.Rounding
 	}

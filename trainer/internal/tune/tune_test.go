@@ -246,41 +246,57 @@ func TestWeightsEndOnTheirLevels(t *testing.T) {
 func TestWindowsPackIntoTheirSteps(t *testing.T) {
 	n, s := learnable(5, 400)
 	layout := sparse.WindowLayout{Rows: 4, Lanes: 2, Window: 6}
-	for _, steps := range []int{3, 8, 20} {
-		got := mustRun(t, n, s, Options{
-			Epochs: 20, Batch: 50, LearningRate: 1e-2, Budget: n.Count(), PruneUntil: 0.5,
+	for _, c := range []struct{ steps, budget int }{{3, n.Count()}, {8, n.Count()}, {20, n.Count()}, {20, 60}} {
+		steps := c.steps
+		result, err := Run(context.Background(), n, s, Options{
+			Epochs: 20, Batch: 50, LearningRate: 1e-2, Budget: c.budget, PruneUntil: 0.5,
 			Windows: &Windows{Layout: layout, Steps: steps},
 		})
-		m := sparse.New[float32](len(got.Rows), n.Inputs+n.States())
-		var groups [][]int
-		for i, r := range got.Rows {
-			var cols []int32
-			for _, inputs := range []bool{true, false} {
-				for _, j := range r.Support {
-					switch {
-					case j == n.constant():
-					case inputs && int(j) >= n.States():
-						cols = append(cols, j-int32(n.States()))
-					case !inputs && int(j) < n.States():
-						cols = append(cols, j+int32(n.Inputs))
-					}
-				}
-			}
-			m.AppendRow(i, cols, make([]float32, len(cols)))
-			if i%6 == 0 && i <= 12 {
-				groups = append(groups, nil)
-			}
-			groups[len(groups)-1] = append(groups[len(groups)-1], i)
-		}
-		packing, err := m.PackWindows(groups, layout)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The planner's own slices need no more than asked for; the packer may cut others.
-		if packing.Steps() > steps+1 || packing.Steps() < steps/2 {
-			t.Errorf("%d steps, wanted at most %d (%d weights)", packing.Steps(), steps, got.Count())
+		got := modelOf(result.Net, result.Order).Plan()
+		packing, err := got.Weights.PackWindows(got.Groups, layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if packing.Steps() > steps || packing.Steps() < steps/2 || result.Net.Count() > c.budget {
+			t.Errorf("%d steps, %d numbers, wanted at most %d and %d", packing.Steps(), result.Net.Count(), steps, c.budget)
 		}
 	}
+}
+
+// modelOf is the model of a net's weights, states numbered in this order.
+func modelOf(n *Net, order []int) *model.Model {
+	number := map[int32]int32{}
+	for k, i := range order {
+		number[int32(i)] = int32(k)
+	}
+	m := &model.Model{
+		A: sparse.New[float32](len(order), len(order)), B: sparse.New[float32](len(order), n.Inputs),
+		C: sparse.New[float32](n.Outputs, len(order)), D: sparse.New[float32](n.Outputs, n.Inputs),
+	}
+	fill := func(states, inputs *sparse.Matrix[float32], row int, support []int32) {
+		var left, right []int32
+		for _, j := range support {
+			switch {
+			case int(j) < n.States():
+				left = append(left, number[j])
+			case j != n.constant():
+				right = append(right, j-int32(n.States()))
+			}
+		}
+		slices.Sort(left)
+		states.AppendRow(row, left, slices.Repeat([]float32{1}, len(left)))
+		inputs.AppendRow(row, right, slices.Repeat([]float32{1}, len(right)))
+	}
+	for k, i := range order {
+		fill(m.A, m.B, k, n.Rows[i].Support)
+	}
+	for k := range n.Outputs {
+		fill(m.C, m.D, k, n.Rows[n.States()+k].Support)
+	}
+	return m
 }
 
 func TestMovedSamplesAreSeenInEveryVariant(t *testing.T) {
