@@ -110,6 +110,12 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 			}
 		}
 	}
+	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
+		report.Passes = report.Passes[:len(report.Passes)-1]
+		if err := report.run(step{"certify", program.CertifyBriefly}); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := report.run(step{"self-test", sure(program.Bundle)}); err != nil {
 		return nil, nil, err
 	}
@@ -156,7 +162,7 @@ func sure(run func() string) func() (string, error) {
 
 // resolve checks the options and chooses what was left open.
 func (o Options) resolve(m *model.Model) (pass.Options, error) {
-	resolved := pass.Options{Planes: 1, Brief: o.Codec == simb.CodecPacked}
+	resolved := pass.Options{Planes: 1}
 	switch o.Bits {
 	case 0:
 		resolved.Width = quant.Width7

@@ -130,7 +130,7 @@ func trainerOptions(f *fitFlags) trainer.Options {
 
 // compiledSize is how many bytes compile writes for a model with its default options.
 func compiledSize(m *model.Model) (int, error) {
-	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecHuff0})
+	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecPacked})
 	return len(data), err
 }
 

@@ -53,11 +53,11 @@ func (c *certifier) roundGain(i int, own, off float64) float32 {
 	if !c.brief() {
 		return upShort(off)
 	}
-	room := max(float64(off*residualRoom), float64(own*gainRoom))
-	if box := c.Certificates.Box; box != nil && float64(box.Residual[i]) >= off && float64(box.Residual[i]) <= off+room {
-		return box.Residual[i]
+	room, nearby := max(float64(off*residualRoom), float64(own*gainRoom)), float32(0)
+	if c.Certificates.Box != nil {
+		nearby = c.Certificates.Box.Residual[i]
 	}
-	return fewestDigits(off, room)
+	return fewestDigits(off, room, nearby)
 }
 
 // loopGain finds a super-solution for the states of a loop: the recursion from below, inflated so little

@@ -48,11 +48,17 @@ func upShort(x float64) float32 {
 	return f
 }
 
-// fewestDigits returns the number of the fewest significant bits in [x, x + room], or the smallest bfloat16 ≥ x
-// when there is none shorter.
-func fewestDigits(x, room float64) float32 {
+// fewestDigits returns a number in [x, x + room]: the one nearby if it lies there, else one of the fewest
+// significant bits, or the smallest bfloat16 ≥ x when there is none shorter.
+func fewestDigits(x, room float64, nearby float32) float32 {
+	if float64(nearby) >= x && float64(nearby) <= x+room {
+		return nearby
+	}
 	if !(x > leastScale) || math.IsInf(x, 0) {
 		return upShort(x)
+	}
+	if most := quant.RoundUp(float64((x+room)/2), 1); float64(most) >= x && float64(most) <= x+room {
+		return most // as large as may be: rows that come may have it too
 	}
 	for digits := 1; digits < quant.StepDigits; digits++ {
 		if short := quant.RoundUp(x, digits); float64(short) <= x+room {

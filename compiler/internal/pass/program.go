@@ -26,7 +26,6 @@ type Options struct {
 	Width  quant.Width // 7 or 14
 	Planes uint8       // weight planes of every row: 1 or 2
 	Levels int32       // largest magnitude of a weight of one plane: 127, 15 or 7
-	Brief  bool        // claims in as few digits as their figures allow, for a file that makes use of it
 }
 
 // Program is a model on its way to the compiled form. Plan indices number what the compiled file
@@ -48,7 +47,8 @@ type Program struct {
 
 	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
 
-	asTrained int // rows that have their trained levels
+	asTrained int  // rows that have their trained levels
+	inBrief   bool // claims are to have few digits
 
 	Rows        []simb.Row
 	Tables      []simb.Table

@@ -45,7 +45,7 @@ func (p *Program) Ranges() (string, error) {
 	for i := range f.bias {
 		f.bias[i] = p.nearestValue(i)
 	}
-	p.floatReach, _ = p.reaches(f, &p.Wellposed, func(_ int, residual float64) float32 { return upShort(residual) })
+	p.floatReach, _ = p.reaches(f, &p.Wellposed, func(_ int, residual float64, _ float32) float32 { return upShort(residual) })
 	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
