@@ -74,7 +74,7 @@ func statesOnDisk(t *testing.T, net *equilibriumNet, part dataset.Part) *trainer
 // fitImplicit fits, compiles, checks every claim, and returns the compiled model's accuracy on the test part.
 func fitImplicit(t *testing.T, source *trainer.StatesSource, set *dataset.Set, o trainer.Options) float64 {
 	t.Helper()
-	o.Structure, o.Kappa, o.Epochs = trainer.Free, 0.95, tuningEpochs(t)
+	o.Structure, o.Kappa, o.Epochs = trainer.Free, 0.95, tuningEpochs(t, source.Shape().Samples)
 	if o.Epochs > 0 {
 		o.Supervision = &trainer.Supervision{Labels: source.Labels()}
 	}

@@ -23,16 +23,20 @@ import (
 // long reports whether the long form of a test is asked for.
 func long() bool { return os.Getenv("SIM_LONG") != "" }
 
-// tuningEpochs is how many epochs of fine-tuning the tests of real data give their models: SIM_EPOCHS, or none.
-func tuningEpochs(t *testing.T) int {
+// tuningEpochs is how many epochs of fine-tuning the tests of real data give their models: SIM_EPOCHS, where
+// auto is what simc fit chooses for so many samples, or none.
+func tuningEpochs(t *testing.T, samples int) int {
 	t.Helper()
 	text := os.Getenv("SIM_EPOCHS")
 	if text == "" {
 		return 0
 	}
+	if text == "auto" {
+		return trainer.DefaultEpochs(samples)
+	}
 	epochs, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatalf("SIM_EPOCHS=%s: a number of epochs is needed", text)
+		t.Fatalf("SIM_EPOCHS=%s: a number of epochs, or auto, is needed", text)
 	}
 	return epochs
 }

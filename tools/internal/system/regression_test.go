@@ -91,7 +91,7 @@ func columnApart(part dataset.Part, features, column int) (x, y array) {
 func regressed(t *testing.T, set *dataset.Set, c teacher.Config, size int) [3]score {
 	t.Helper()
 	network := taught(t, set, c)
-	m := fittedTo(t, network, set, trainer.Options{NNZ: size, Epochs: tuningEpochs(t), Seed: 1})
+	m := fittedTo(t, network, set, trainer.Options{NNZ: size, Epochs: tuningEpochs(t, set.Train.Samples), Seed: 1})
 	report, _, loaded := compiledFrom(t, m, compiler.Options{})
 	scores := [3]score{
 		scoreOf(network.Forward32(set.Test.X, set.Test.Samples, nil), set, set.Test),

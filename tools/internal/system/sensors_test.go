@@ -41,7 +41,7 @@ var sensorSets = []sensorSet{
 // then made anew on the whole training part and judged once on the test part.
 //
 //	SIM_LONG=1 go test -v -run Sensors ./tools/internal/system
-//	SIM_LONG=1 SIM_EPOCHS=20 go test -v -run Sensors ./tools/internal/system   # with fine-tuning
+//	SIM_LONG=1 SIM_EPOCHS=auto go test -v -run Sensors ./tools/internal/system   # with fine-tuning
 func TestSensorsFromRawReadings(t *testing.T) {
 	for _, s := range sensorSets {
 		t.Run(s.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func (c choice) models(t *testing.T, network *teacher.Network, set *dataset.Set)
 	for _, w := range weights {
 		task.Weights = append(task.Weights, float32(w))
 	}
-	m := fittedTo(t, network, set.Within(lo, hi), trainer.Options{NNZ: c.size, Seed: 1, Epochs: tuningEpochs(t), Supervision: task})
+	m := fittedTo(t, network, set.Within(lo, hi), trainer.Options{NNZ: c.size, Seed: 1, Epochs: tuningEpochs(t, set.Train.Samples), Supervision: task})
 	report, _, loaded := compiledFrom(t, m, compiler.Options{})
 	return m, report, integerOutputs(t, loaded, set.Test.X)
 }
