@@ -110,12 +110,21 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 			}
 		}
 	}
+	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
+		report.Passes = report.Passes[:len(report.Passes)-1]
+		if err := report.run(step{"certify", program.CertifyBriefly}); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := report.run(step{"self-test", sure(program.Bundle)}); err != nil {
 		return nil, nil, err
 	}
 	compiled := program.Model()
 	compiled.Weights = compiled.Weights.Compact()
 	compiled.SourceHash, compiled.Compiler, compiled.Sequence = o.SourceHash, Version, o.Sequence
+	if loops, _ := compiled.LoopStates(); loops == 0 && o.Codec == simb.CodecPacked {
+		compiled.Certificates = compiled.Certificates.Derive()
+	}
 	data, err := simb.Encode(compiled, simb.EncodeOptions{Codec: o.Codec})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode: %w", err)

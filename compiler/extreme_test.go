@@ -111,6 +111,7 @@ func TestExtremeModelsAreCompiledWithTightBounds(t *testing.T) {
 		{"a box of width 1e30", net{n: 1, p: 1, q: 1, b: []float32{1e-30}, c: []float32{1}, hi: []float32{1e30}}, 2e-4},
 		{"a box between two neighbours", net{n: 1, p: 1, q: 1, b: []float32{1}, c: []float32{1}, lo: []float32{300}, hi: []float32{math.Nextafter32(300, 301)}}, 0.05},
 		{"a narrow box far from zero", net{n: 1, p: 1, q: 1, b: []float32{1}, c: []float32{1}, lo: []float32{300}, hi: []float32{300.01}}, 0.05},
+		{"a narrow box far from zero that the bias takes off", net{n: 1, p: 1, q: 1, b: []float32{1}, bias: []float32{-300}, c: []float32{1}, lo: []float32{300}, hi: []float32{300.01}}, 3e-6},
 		{"huge and tiny weights", net{n: 2, p: 1, q: 1, b: []float32{1e30, 0}, a: []float32{0, 0, 1e-30, 0}, c: []float32{0, 1}}, 2e-4},
 		{"tiny states with huge readers", net{n: 1, p: 1, q: 1, b: []float32{1e-35}, c: []float32{1e35}}, 1e-3},
 		{"a slope of 1e-30", net{n: 1, p: 1, q: 1, b: []float32{1}, c: []float32{1}, lo: []float32{-1}, acts: []model.Activation{{Kind: model.LeakyReLU, P0: 1e-30}}}, 2e-4},
@@ -142,6 +143,30 @@ func TestExtremeModelsAreCompiledWithTightBounds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBoxesFarFromZeroKeepTheirResolution moves the box of a model and takes the distance off by its biases:
+// nothing may be lost, neither in what the integers do nor in what is claimed of them.
+func TestBoxesFarFromZeroKeepTheirResolution(t *testing.T) {
+	b := []float32{0.75, -0.5, 0.3125, -0.1875, 0.625, -0.21875} // three states of two inputs
+	for _, o := range []compiler.Options{{Bits: 7}, {Bits: 14}, {Bits: 14, WeightBits: 16}} {
+		near := 0.0
+		for _, off := range []float32{0, 64, -4096, 1 << 15} {
+			bias := []float32{0.25, 0.125, -0.0625}
+			for k, w := range b {
+				bias[k/2] -= w * off // exact: few bits
+			}
+			m := net{n: 3, p: 2, q: 1, b: b, bias: bias, c: []float32{1, -0.4, 0.7}, lo: []float32{off, off}, hi: []float32{off + 1, off + 1}}.model()
+			_, report := compileAndVerify(t, m, o)
+			got := report.ErrorBoundBox[0]
+			if off == 0 {
+				near = got
+			}
+			if got > 1.5*near {
+				t.Errorf("%+v: at %g an error of %g is claimed, at 0 of %g", o, off, got, near)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package compiler_test
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/sparse-implicit/sim/compiler"
@@ -37,7 +38,7 @@ func TestNoFigureCanBeLess(t *testing.T) {
 	for seed := range uint64(32) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		source := draw(rng, shape{loops: seed%2 == 1, calibrated: seed%4 > 1})
-		data, report, err := compiler.Compile(source, compiler.Options{Bits: 7, WeightBits: 8 + 8*int(seed/4%2)})
+		data, report, err := compiler.Compile(source, compiler.Options{Bits: 7, WeightBits: 8 + 8*int(seed/4%2), Codec: []simb.Codec{simb.CodecRaw, simb.CodecPacked}[seed/8%2]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,6 +53,9 @@ func TestNoFigureCanBeLess(t *testing.T) {
 		for _, c := range columns(&m.Certificates) {
 			if !c.tight && report.Loops > 0 {
 				continue
+			}
+			if m.Certificates.Derived && strings.HasSuffix(c.name, "residual") {
+				continue // in few digits, where what a row rounds is more
 			}
 			largest := 0.0
 			for _, v := range c.values {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/sparse"
 	"github.com/sparse-implicit/sim/format/verify"
 )
@@ -100,7 +101,10 @@ func anyActivation(rng *rand.Rand, size float64) model.Activation {
 }
 
 func anyOptions(rng *rand.Rand) compiler.Options {
-	return compiler.Options{Bits: []int{0, 7, 14}[rng.IntN(3)], WeightBits: []int{0, 8, 16}[rng.IntN(3)]}
+	return compiler.Options{
+		Bits: []int{0, 7, 14}[rng.IntN(3)], WeightBits: []int{0, 4, 5, 8, 16}[rng.IntN(5)],
+		Codec: []simb.Codec{simb.CodecRaw, simb.CodecPacked}[rng.IntN(2)],
+	}
 }
 
 // TestEveryClaimIsProvedAnew compiles models of every kind and has the independent checker prove all of

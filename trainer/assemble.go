@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"math"
+	"slices"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/sparse"
@@ -15,10 +16,18 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 	kept := []int{}
 	for i := range n {
 		number[i] = -1
-		if alive[i] {
+	}
+	add := func(i int) {
+		if alive[i] && number[i] < 0 {
 			number[i] = len(kept)
 			kept = append(kept, i)
 		}
+	}
+	for _, i := range d.order {
+		add(i)
+	}
+	for i := range n {
+		add(i)
 	}
 	m := &model.Model{
 		A: sparse.New[float32](len(kept), len(kept)), B: sparse.New[float32](len(kept), p),
@@ -48,21 +57,39 @@ func (f *fitter) assemble(d *draft, report *Report) (*model.Model, error) {
 // the constant term.
 func (r *row) appendTo(states, inputs *sparse.Matrix[float32], k int, number []int) float32 {
 	n := len(number)
-	var stateCols, inputCols []int32
-	var stateValues, inputValues []float32
+	var left, right rowEntries
 	for a, j := range r.support {
 		v := float32(r.coef[a])
 		switch {
 		case v == 0:
 		case int(j) >= n:
-			inputCols, inputValues = append(inputCols, j-int32(n)), append(inputValues, v)
+			right.add(j-int32(n), v)
 		default:
-			stateCols, stateValues = append(stateCols, int32(number[j])), append(stateValues, v)
+			left.add(int32(number[j]), v)
 		}
 	}
-	states.AppendRow(k, stateCols, stateValues)
-	inputs.AppendRow(k, inputCols, inputValues)
+	left.appendTo(states, k)
+	right.appendTo(inputs, k)
 	return float32(r.bias)
+}
+
+// rowEntries are a row's entries in any order of columns.
+type rowEntries []rowEntry
+
+type rowEntry struct {
+	col   int32
+	value float32
+}
+
+func (r *rowEntries) add(col int32, value float32) { *r = append(*r, rowEntry{col, value}) }
+
+func (r rowEntries) appendTo(m *sparse.Matrix[float32], row int) {
+	slices.SortFunc(r, func(a, b rowEntry) int { return int(a.col - b.col) })
+	cols, values := make([]int32, len(r)), make([]float32, len(r))
+	for k, e := range r {
+		cols[k], values[k] = e.col, e.value
+	}
+	m.AppendRow(row, cols, values)
 }
 
 // stateRanges sets the ranges of the model's states over the samples: all of them when causal, those on

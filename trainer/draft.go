@@ -14,7 +14,10 @@ type row struct {
 
 // draft is a model under construction: one row per state, then one per output. Drafts share rows; a row
 // is never changed in place.
-type draft struct{ rows []row }
+type draft struct {
+	rows  []row
+	order []int // states in the order in which the model numbers them, those left out after them; nil: as in the teacher
+}
 
 // draftOf takes the solutions as they are.
 func (f *fitter) draftOf(solutions []*rowsolve.Solution) *draft {

@@ -107,19 +107,22 @@ func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
 			return nil, err
 		}
 	}
-	f.lap(&f.report.SecondsRefine)
-	if tunes {
-		wide := fitted
-		if fitted, err = f.fineTune(wide); err != nil {
+	if f.options.Pattern == WindowPattern && f.options.Epochs == 0 {
+		if fitted, err = f.shapeWindows(fitted); err != nil {
 			return nil, err
 		}
-		if fitted, err = f.orConvex(wide, fitted); err != nil {
+	}
+	f.lap(&f.report.SecondsRefine)
+	if tunes {
+		if fitted, err = f.fineTune(fitted); err != nil {
 			return nil, err
 		}
 	}
 	m, err = f.assemble(fitted, f.report)
 	if err == nil && f.options.Pattern == WindowPattern {
-		f.report.Steps, err = stepsOf(m)
+		if f.report.Steps, err = stepsOf(m); err == nil && f.options.Steps > 0 && f.report.Steps > f.options.Steps {
+			err = fmt.Errorf("%d steps: the model fitted takes %d; allow more: %w", f.options.Steps, f.report.Steps, ErrBudget)
+		}
 	}
 	f.lap(&f.report.SecondsTune)
 	return m, err
@@ -142,14 +145,14 @@ func (f *fitter) startingDraft() (*draft, error) {
 // refineBudget is how many numbers the convex refits leave: the wanted ones, or as many as fine-tuning
 // starts from.
 func (f *fitter) refineBudget() int {
-	if f.options.Epochs == 0 || f.options.NNZ == 0 {
+	if f.options.Epochs == 0 && f.options.Pattern == FreePattern || f.options.NNZ == 0 {
 		return f.options.NNZ
 	}
 	wanted := f.options.NNZ
 	if f.options.Pattern == WindowPattern {
 		wanted = min(wanted, weightsPerStep*f.wantedSteps())
 	}
-	return int(f.options.tuning.start * float64(wanted))
+	return f.options.tuning.start(wanted)
 }
 
 // lap adds the seconds since the last lap.

@@ -36,6 +36,7 @@ func (f *fitter) toSize() (*model.Model, error) {
 	var best *model.Model
 	var bestReport Report
 	below, above, smallest := 0, math.MaxInt, math.MaxInt // numbers of nonzeros known to fit, and not to
+	last, lastSize := 0, 0
 	for range sizeFits {
 		m, err := f.fitOnce()
 		if err != nil {
@@ -55,9 +56,16 @@ func (f *fitter) toSize() (*model.Model, error) {
 		if float64(size) <= float64(f.options.Size) && float64(size) >= (1-sizeSlack)*float64(f.options.Size) {
 			break
 		}
-		// Bytes are nearly an overhead and so many for each nonzero.
-		const overhead = 400.0
-		next := int(float64(m.NNZ().Total()) * (float64(f.options.Size)*(1-sizeSlack/2) - overhead) / max(float64(size)-overhead, 1))
+		// Bytes are an overhead and so many for each nonzero, nearly.
+		count, overhead := m.NNZ().Total(), min(400, float64(size)/2)
+		if last != 0 && count != last {
+			each := float64(size-lastSize) / float64(count-last)
+			if guess := float64(size) - each*float64(count); each > 0 && guess > 0 {
+				overhead = guess
+			}
+		}
+		last, lastSize = count, size
+		next := int(float64(count) * (float64(f.options.Size)*(1-sizeSlack/2) - overhead) / max(float64(size)-overhead, 1))
 		if next <= below {
 			next = below + (min(above, 2*below)-below)/2
 		}

@@ -158,8 +158,10 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return fail("%d steps: they are those of the pattern window; ask for it, or for a number of nonzeros", o.Steps)
 	case o.Pattern != FreePattern && o.Pattern != WindowPattern:
 		return fail("pattern %q: choose free or window", o.Pattern)
-	case o.Pattern == WindowPattern && o.Epochs == 0:
-		return fail("the pattern window is trained for: give a number of epochs above 0")
+	case o.Pattern == WindowPattern && (o.Lambda != 0 || o.NoRefine):
+		return fail("the pattern window with λ or no refinement: it is reached by removing weights; give a number of steps or of nonzeros, and allow refinement")
+	case o.Pattern == WindowPattern && o.Epochs == 0 && o.Baseline != "":
+		return fail("the pattern window for a pruned teacher is trained for: give a number of epochs above 0")
 	case o.WeightBits != 8 && o.WeightBits != 5 && o.WeightBits != 4:
 		return fail("weights of %d bits: choose 8, 5 or 4", o.WeightBits)
 	case o.Epochs < 0 || o.Epochs > maxEpochs:

@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -230,5 +231,70 @@ func TestNetworksTakeRawReadings(t *testing.T) {
 		if plain.InputLo[4] == other.InputLo[4] {
 			t.Error("the box is not in raw units")
 		}
+	}
+}
+
+// States alone tell what their network would have told of ω: with ranks, without, for every activation.
+func TestStatesTellTheirSensitivity(t *testing.T) {
+	tanh, leaky := model.Activation{Kind: model.Tanh}, model.Activation{Kind: model.LeakyReLU, P0: 0.2}
+	network, inputs := randomNetwork(3, []int{12, 8, 5, 3}, 2000, tanh, leaky)
+	for k := range network.Layers[2].W[:5] { // one output in other units
+		network.Layers[2].W[k] *= 3
+	}
+	p, n, q, m, u, z, x, y := statesOf(network, inputs)
+	activations := append(slices.Repeat([]model.Activation{tanh}, 8), slices.Repeat([]model.Activation{leaky}, 5)...)
+	known := mustSource(t, network, inputs)
+	for name, ranks := range map[string][]int{"ranks": append(make([]int, 8), 1, 1, 1, 1, 1), "no ranks": nil} {
+		states := States{Inputs: p, Outputs: q, Samples: m, U: u, Z: z, X: x, Y: y, Activations: activations, Ranks: ranks}
+		given, err := states.Source()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range []Task{Classification, Regression} {
+			want, wantOut, err := known.Sensitivity(t.Context(), task, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, gotOut, err := given.Sensitivity(t.Context(), task, 1)
+			if err != nil || len(got) != n || len(gotOut) != q {
+				t.Fatalf("%s, %s: %d and %d figures, %v", name, task, len(got), len(gotOut), err)
+			}
+			was := runtime.GOMAXPROCS(1)
+			alone, _, _ := given.Sensitivity(t.Context(), task, 1)
+			runtime.GOMAXPROCS(was)
+			if !slices.Equal(alone, got) {
+				t.Errorf("%s, %s: one core gives other bits", name, task)
+			}
+			for i, w := range append(slices.Clone(want), wantOut...) {
+				if g := append(slices.Clone(got), gotOut...)[i]; math.Abs(g-w) > 0.08*w {
+					t.Errorf("%s, %s: ω of row %d is %.4g, the network says %.4g", name, task, i, g, w)
+				}
+			}
+		}
+	}
+}
+
+// Half of the states hardly matter at the outputs: with ω the others get the numbers.
+func TestSensitivityOfStatesImprovesTheFit(t *testing.T) {
+	network, inputs := randomNetwork(9, []int{14, 16, 8, 3}, 600)
+	for k := range network.Layers[2].W {
+		if k%2 == 0 {
+			network.Layers[2].W[k] *= 0.02
+		}
+	}
+	p, n, q, m, u, z, x, y := statesOf(network, inputs)
+	source, err := NewStatesSource(p, n, q, m, u, z, x, y, relu, append(make([]int, 16), 1, 1, 1, 1, 1, 1, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := map[bool]float64{}
+	for _, without := range []bool{true, false} {
+		fitted, _ := mustFit(t, source, Options{NNZ: 60, Task: Regression, NoWeights: without})
+		_, got := outputsOf(t, fitted, inputs)
+		off[without] = relativeError(got, source.y)
+	}
+	t.Logf("off by %.3f without ω, %.3f with it", off[true], off[false])
+	if off[false] > 0.85*off[true] {
+		t.Errorf("off by %.3f without ω, %.3f with it", off[true], off[false])
 	}
 }

@@ -50,8 +50,8 @@ type Source interface {
 
 	// Sensitivity returns what an error in each pre-activation and each output costs (ω of SIM):
 	// for classification the root mean square of ∂ log p_y/∂z_i with y drawn from the teacher's
-	// softmax, for regression that of ‖∂y/∂z_i‖. nil, nil, nil where the source cannot know: every
-	// ω is then 1.
+	// softmax, for regression that of ‖∂y/∂z_i‖, each output measured in its own standard deviation.
+	// nil, nil, nil where the source cannot know: every ω is then 1.
 	Sensitivity(ctx context.Context, task Task, seed uint64) (states, outputs []float64, err error)
 }
 

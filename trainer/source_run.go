@@ -3,8 +3,6 @@ package trainer
 import (
 	"context"
 	"fmt"
-	"math"
-	"math/rand/v2"
 
 	"github.com/sparse-implicit/sim/format/model"
 )
@@ -14,8 +12,6 @@ const (
 	// keepBytes is up to how much memory the states of a teacher that is run are kept in; beyond it
 	// they are computed again at every pass.
 	keepBytes = 192 << 20
-	// sensitivityDraws is how many gradients ω is estimated from: its relative error is then about 1 %.
-	sensitivityDraws = 10_000
 )
 
 // teacherRun is what sources have in common that run a teacher on samples.
@@ -97,70 +93,6 @@ func (r *teacherRun) run(first int, u []float32) (*Batch, error) {
 		}
 	}
 	return b, nil
-}
-
-// sensitivity is Source's Sensitivity, by back-propagation on samples spread over all.
-func (r *teacherRun) sensitivity(ctx context.Context, task Task, seed uint64) (states, outputs []float64, err error) {
-	n, p, q := r.shape.States(), r.shape.Inputs, r.shape.Outputs
-	sum := make([]float64, n+q)
-	random := rand.New(rand.NewPCG(seed, 0x5e51))
-	use := min(r.shape.Samples, sensitivityDraws)
-	repeats := sensitivityDraws / use
-	for first := 0; first < use; first += batchSamples {
-		if err := ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		var u []float32
-		for k := first; k < min(first+batchSamples, use); k++ {
-			from := k * r.shape.Samples / use
-			u = append(u, r.inputs[from*p:(from+1)*p]...)
-		}
-		b, err := r.run(first, u)
-		if err != nil {
-			return nil, nil, err
-		}
-		for range repeats {
-			r.backward(b, outputGradients(task, b.Y, q, random), sum)
-		}
-	}
-	for i, v := range sum {
-		sum[i] = math.Sqrt(v / float64(use*repeats))
-	}
-	if task == Regression {
-		for k := range q {
-			sum[n+k] = 1 // ‖∂y/∂y_k‖
-		}
-	}
-	return sum[:n], sum[n:], nil
-}
-
-// outputGradients returns one random gradient at the outputs per sample. Classification: that of
-// log p_y, y drawn from the softmax of the outputs. Regression: random signs v, for which the mean
-// square of (vᵀ ∂y/∂z_i) is ‖∂y/∂z_i‖².
-func outputGradients(task Task, y []float32, q int, random *rand.Rand) []float32 {
-	g := make([]float32, len(y))
-	p := make([]float64, q)
-	for s := 0; s < len(y); s += q {
-		if task == Regression {
-			for k := range q {
-				g[s+k] = float32(1 - 2*random.IntN(2))
-			}
-			continue
-		}
-		softmax(y[s:s+q], p)
-		drawn, left := q-1, random.Float64()
-		for k, v := range p {
-			if left -= v; left < 0 {
-				drawn = k
-				break
-			}
-		}
-		for k, v := range p {
-			g[s+k] = -float32(v)
-		}
-		g[s+drawn]++
-	}
-	return g
 }
 
 func softmax(y []float32, p []float64) {

@@ -9,8 +9,7 @@ import (
 	"github.com/sparse-implicit/sim/trainer/dataset"
 )
 
-// StatesSource holds a teacher's states as given, taken as already scaled. It knows no network, so ω is
-// 1 for every row. It implements Labelled.
+// StatesSource holds a teacher's states as given, taken as already scaled. It implements Labelled.
 type StatesSource struct {
 	shape      Shape
 	u, z, x, y []float32 // sample-major
@@ -176,9 +175,4 @@ func (s *StatesSource) Batches(ctx context.Context, visit func(*Batch) error) er
 		}
 	}
 	return nil
-}
-
-// Sensitivity implements Source: nothing is known.
-func (s *StatesSource) Sensitivity(context.Context, Task, uint64) (states, outputs []float64, err error) {
-	return nil, nil, nil
 }

@@ -169,7 +169,7 @@ func TestFreeBudgetsAreUsed(t *testing.T) {
 			checkAlive(t, f, supports)
 		}
 		for _, budget := range []int{60, 200} {
-			if _, r := mustFit(t, source, Options{NNZ: budget, Task: Regression, Structure: Free, Kappa: 0.95}); r.NNZ > budget || float64(r.NNZ) < 0.95*float64(budget) {
+			if _, r := mustFit(t, source, Options{NNZ: budget, Task: Regression, Structure: Free, Kappa: 0.95}); r.NNZ > budget || float64(r.NNZ) < 0.95*float64(budget)-4 {
 				t.Errorf("%s, budget %d: the model has %d nonzeros", name, budget, r.NNZ)
 			}
 		}

@@ -370,6 +370,19 @@ func TestNetworkWithoutHiddenLayers(t *testing.T) {
 func TestSensitivityEqualsFiniteDifferences(t *testing.T) {
 	act := model.Activation{Kind: model.Tanh}
 	network, u := randomNetwork(7, []int{6, 5, 4, 3}, 200, act)
+	for k := range network.Layers[2].W[:4] { // one output in other units
+		network.Layers[2].W[k] *= 3
+	}
+	spread := [3]float64{}
+	for k := range spread {
+		mean, square := 0.0, 0.0
+		for s, y := range network.Forward32(u, 200, nil) {
+			if s%3 == k {
+				mean, square = mean+float64(y)/200, square+float64(y)*float64(y)/200
+			}
+		}
+		spread[k] = math.Sqrt(square - mean*mean)
+	}
 	source := mustSource(t, network, u)
 	logs := func(layer, unit int, sample []float32, step float32) (y, logp [3]float64) {
 		x := sample
@@ -417,7 +430,7 @@ func TestSensitivityEqualsFiniteDifferences(t *testing.T) {
 					y0, p0 := logs(layer, unit, u[s*6:(s+1)*6], -h)
 					for k := range 3 {
 						if task == Regression {
-							sum += math.Pow((y1[k]-y0[k])/(2*h), 2) / 200
+							sum += math.Pow((y1[k]-y0[k])/(2*h*spread[k]), 2) / 200
 						} else {
 							sum += math.Exp((p1[k]+p0[k])/2) * math.Pow((p1[k]-p0[k])/(2*h), 2) / 200
 						}

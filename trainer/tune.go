@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
@@ -46,10 +48,10 @@ func (s *Supervision) check(shape *Shape, task Task) error {
 	return nil
 }
 
-// DefaultEpochs is how many epochs of fine-tuning suit so many samples: 20 of 60,000, more of fewer, so that
+// DefaultEpochs is how many epochs of fine-tuning suit so many samples: 60 of 60,000, more of fewer, so that
 // the number of steps falls slower than that of samples.
 func DefaultEpochs(samples int) int {
-	return min(max(int(math.Sqrt(24e6/float64(max(samples, 1)))), 20), 400)
+	return min(max(int(math.Sqrt(216e6/float64(max(samples, 1)))), 20), 300)
 }
 
 // tuning is how fine-tuning is done. The numbers were chosen on a validation split of FashionMNIST's training
@@ -57,23 +59,23 @@ func DefaultEpochs(samples int) int {
 type tuning struct {
 	rate        float64 // Adam's first learning rate
 	batch       int
-	start       float64 // weights at the start, as a multiple of the budget
-	pruneUntil  float64 // the part of all steps in which weights are removed
-	regrow      float64 // the part of the weights that move at first; 0: none
-	regrowUntil float64
-	average     float64 // decay of the moving average of the weights; 0: none
-	distill     float64 // the part of the loss that follows the teacher
+	start       func(budget int) int // weights at the start
+	pruneUntil  float64              // the part of all steps in which weights are removed
+	distill     float64              // the part of the loss that follows the teacher
 	temperature float64
 	adjust      func(*tune.Samples) // for trials
 }
 
+// startAt is three times the budget, and for small ones up to six times.
+func startAt(budget int) int { return max(3*budget, min(6*budget, 15_000)) }
+
 var defaultTuning = tuning{
-	rate: 4e-3, batch: 128, start: 3, pruneUntil: 0.5, distill: 0.5, temperature: 2,
+	rate: 8e-3, batch: 128, start: startAt, pruneUntil: 0.75, distill: 0.5, temperature: 2,
 }
 
 // fineTune trains the weights of a draft by the gradient through its equilibrium, removing weights until
 // the wanted numbers are left (none without a number), and rounds them to levels where few bits are asked
-// for.
+// for. On small sets the way is chosen first.
 func (f *fitter) fineTune(d *draft) (*draft, error) {
 	samples, err := f.tuneSamples()
 	if err != nil {
@@ -83,10 +85,30 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	if f.options.Baseline != "" && f.options.Epochs == 0 {
 		net = tune.Prune(net, f.options.NNZ, f.oneShotScore())
 	}
+	convex, err := f.chooseWay(d, net, samples)
+	if err != nil {
+		return nil, err
+	}
+	if convex != nil {
+		return convex, nil
+	}
+	tuned, err := tune.Run(f.ctx, net, samples, f.tuneOptions(samples))
+	if err != nil {
+		return nil, fmt.Errorf("fine-tuning: %w", err)
+	}
+	f.rounding = tuned.Rounding
+	fitted := f.draftOfNet(tuned.Net, samples)
+	if fitted.order = tuned.Order; fitted.order == nil {
+		fitted.order = d.order
+	}
+	return fitted, nil
+}
+
+func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
 	how := f.options.tuning
 	o := tune.Options{
-		Epochs: f.options.Epochs, Batch: min(how.batch, max(f.shape.Samples/64, 16)), LearningRate: how.rate,
-		Budget: f.options.NNZ, PruneUntil: how.pruneUntil, Regrow: how.regrow, RegrowUntil: how.regrowUntil, Average: how.average,
+		Epochs: f.options.Epochs, Batch: min(how.batch, max(samples.Count/64, 16)), LearningRate: how.rate,
+		Budget: f.options.NNZ, PruneUntil: how.pruneUntil,
 		Magnitude: f.options.Baseline == Magnitude, Levels: f.levels(samples), Seed: f.options.Seed,
 		Progress: func(epoch int, loss float64) { f.options.Progress("tune", epoch, f.options.Epochs) },
 	}
@@ -96,41 +118,74 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	if f.options.Structure == Free {
 		o.Kappa = f.options.Kappa
 	}
-	tuned, err := tune.Run(f.ctx, net, samples, o)
-	if err != nil {
-		return nil, fmt.Errorf("fine-tuning: %w", err)
-	}
-	f.rounding = tuned.Rounding
-	return f.draftOfNet(tuned.Net, samples), nil
+	return o
 }
 
-// smallSet is up to how many input values the convex refit of the wanted size competes with what was
-// fine-tuned: a few thousand steps of a gradient do not always reach what it gives for next to nothing.
+// smallSet is up to how many input values the way to fine-tune is chosen on a held-out part: small sets can
+// be learnt by heart, and a few hundred steps of a gradient do not always reach what a convex refit gives.
 const smallSet = 1 << 22
 
-// orConvex returns the draft as tuned, or the convex refit of wide where its training loss is smaller. It is
-// tried on small sets, for weights that are free.
-func (f *fitter) orConvex(wide, tuned *draft) (*draft, error) {
+// chooseWay tries, on a sixth of a small set that is held out, to follow labels and teacher, to follow the
+// teacher alone, and the convex refit of the wanted size. The fewest wrong decisions there win (least squared
+// error in a regression), then the least loss. It sets the goal of the samples, or returns the convex refit.
+func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*draft, error) {
 	o := &f.options
-	if o.NNZ == 0 || o.Baseline != "" || o.Pattern != FreePattern || f.rounding != nil || f.shape.Samples*f.shape.Inputs > smallSet {
-		return tuned, nil
+	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {
+		return nil, nil
+	}
+	var fit, held []int
+	for rank, k := range rand.New(rand.NewPCG(o.Seed, 0x776179)).Perm(samples.Count) {
+		if rank%validationPart == 0 {
+			held = append(held, k)
+		} else {
+			fit = append(fit, k)
+		}
+	}
+	slices.Sort(fit)
+	slices.Sort(held)
+	judge := samples.Take(held)
+	if o.Supervision != nil {
+		judge.Goal.Distill = 0
+	}
+	ways := []float64{samples.Goal.Distill}
+	if o.Supervision != nil {
+		ways = append(ways, 1)
+	}
+	part, best := samples.Take(fit), 0.0
+	least := score{math.Inf(1), math.Inf(1)}
+	for _, distill := range ways {
+		part.Goal.Distill = distill
+		tuned, err := tune.Run(f.ctx, net, part, f.tuneOptions(part))
+		if err != nil {
+			return nil, fmt.Errorf("fine-tuning: %w", err)
+		}
+		if got := scoreOf(tuned.Net, judge); got.less(least) {
+			best, least = distill, got
+		}
+	}
+	samples.Goal.Distill = best
+	if o.NNZ == 0 || o.Pattern != FreePattern || o.WeightBits != 8 {
+		return nil, nil
 	}
 	convex, err := f.refine(wide, o.NNZ)
 	if errors.Is(err, ErrBudget) {
-		return tuned, nil
+		return nil, nil
 	}
-	if err != nil {
+	if err != nil || !scoreOf(f.netOf(convex, samples), judge).less(least) {
 		return nil, err
 	}
-	samples, err := f.tuneSamples()
-	if err != nil {
-		return nil, err
-	}
-	if tune.Loss(f.netOf(convex, samples), samples) < tune.Loss(f.netOf(tuned, samples), samples) {
-		return convex, nil
-	}
-	return tuned, nil
+	return convex, nil
 }
+
+// score orders nets: by wrong decisions, then by loss.
+type score struct{ wrong, loss float64 }
+
+func scoreOf(n *tune.Net, samples *tune.Samples) score {
+	loss, wrong := tune.Score(n, samples)
+	return score{wrong, loss}
+}
+
+func (s score) less(o score) bool { return s.wrong < o.wrong || s.wrong == o.wrong && s.loss < o.loss }
 
 // tuneSamples gathers inputs, the teacher's outputs and what the task wants.
 func (f *fitter) tuneSamples() (*tune.Samples, error) {

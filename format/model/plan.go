@@ -9,7 +9,7 @@ import (
 // Plan is a model's weights as a device holds them, before they become integers: [B A; D C] over the
 // inputs and states that matter.
 type Plan struct {
-	Inputs []int // the inputs that are read, ascending
+	Inputs []int // the inputs that are read and whose box is not a point, ascending
 	States []int // the states that reach an output, in an order of computation
 
 	// Weights has a row for each of States, then one for each output; its columns are Inputs, then
@@ -44,7 +44,11 @@ func (m *Model) Plan() *Plan {
 		}
 		p.Groups = append(p.Groups, group)
 	}
-	p.stack(a, m.B.Compact(), c, m.D.Compact())
+	points := make([]bool, m.Inputs())
+	for j := range m.InputLo {
+		points[j] = m.InputLo[j] == m.InputHi[j]
+	}
+	p.stack(a, m.B.Compact(), c, m.D.Compact(), points)
 	return p
 }
 
@@ -64,8 +68,8 @@ func reaching(a, c *sparse.Matrix[float32]) []bool {
 	return alive
 }
 
-// stack fills in Inputs, Weights and the outputs' group.
-func (p *Plan) stack(a, b, c, d *sparse.Matrix[float32]) {
+// stack fills in Inputs, without those that are points, Weights and the outputs' group.
+func (p *Plan) stack(a, b, c, d *sparse.Matrix[float32], points []bool) {
 	inputColumn, stateColumn := make([]int, b.Cols), make([]int, a.Cols)
 	b = b.SelectRows(p.States)
 	for _, j := range slices.Concat(b.Indices, d.Indices) {
@@ -73,7 +77,7 @@ func (p *Plan) stack(a, b, c, d *sparse.Matrix[float32]) {
 	}
 	for j, read := range inputColumn {
 		inputColumn[j] = -1
-		if read > 0 {
+		if read > 0 && !points[j] {
 			inputColumn[j] = len(p.Inputs)
 			p.Inputs = append(p.Inputs, j)
 		}

@@ -9,23 +9,24 @@ import (
 
 func TestThePlanOfAModelByHand(t *testing.T) {
 	// State 1 reaches no output; state 3 is read by state 0; input 1 is read by state 1 alone, input 3 by
-	// nothing but a stored zero.
+	// nothing but a stored zero, input 0 is always 1.
 	m := &Model{
 		A: sparse.FromDense(4, 4, []float32{0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0}),
-		B: sparse.FromDense(4, 4, []float32{0, 0, 3, 0, 0, 1, 0, 0, 4, 0, 0, 1, 6, 0, 0, 0}),
+		B: sparse.FromDense(4, 4, []float32{0, 0, 3, 0, 0, 1, 0, 0, 4, 0, 11, 1, 6, 0, 0, 0}),
 		C: sparse.FromDense(2, 4, []float32{7, 0, 8, 0, 0, 0, 0, 9}),
 		D: sparse.FromDense(2, 4, []float32{0, 0, 10, 0, 0, 0, 0, 0}),
 	}
-	m.B.Data[3] = 0 // of state 2 and input 3
+	m.InputLo, m.InputHi = []float32{1, 0, 0, 0}, []float32{1, 1, 1, 1}
+	m.B.Data[4] = 0 // of state 2 and input 3
 	p := m.Plan()
 	want := &Plan{
-		Inputs: []int{0, 2}, States: []int{2, 3, 0}, Groups: [][]int{{0, 1}, {2}, {3, 4}},
-		Weights: sparse.FromDense(5, 5, []float32{
-			4, 0, 0, 0, 0,
-			6, 0, 0, 0, 0,
-			0, 3, 0, 2, 0,
-			0, 10, 8, 0, 7,
-			0, 0, 0, 9, 0,
+		Inputs: []int{2}, States: []int{2, 3, 0}, Groups: [][]int{{0, 1}, {2}, {3, 4}},
+		Weights: sparse.FromDense(5, 4, []float32{
+			11, 0, 0, 0,
+			0, 0, 0, 0,
+			3, 0, 2, 0,
+			10, 8, 0, 7,
+			0, 0, 9, 0,
 		}),
 	}
 	if !reflect.DeepEqual(p, want) {

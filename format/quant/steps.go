@@ -40,14 +40,11 @@ func RoundUp(x float64, digits int) float32 {
 }
 
 // InputStep returns the real worth of one step of an input with the box [lo, hi], lo < hi, and its zero
-// point: the finest step with which no input of the box saturates, but no finer than the row's bias can
-// follow, which holds w·z in 32 bits; below that each bit of the input would cost one of the weight, of
-// which a row of two planes has more. An error says that no float32 resolves the box.
-func InputStep(lo, hi float32, width Width, planes uint8) (step float32, zero int32, err error) {
-	finest := 0x1p-21
-	if planes == 2 {
-		finest = 0x1p-16
-	}
+// point: the finest step with which no input of the box saturates and the zero point stays within 32
+// bits, however far from zero the box is and however many planes the weights have. An error says that no
+// float32 resolves the box.
+func InputStep(lo, hi float32, width Width, _ uint8) (step float32, zero int32, err error) {
+	const finest = 0x1p-30
 	span, size := float64(hi)-float64(lo), max(math.Abs(float64(lo)), math.Abs(float64(hi)))
 	least := max(span/float64(width.Max()), size*finest)
 	step = float32(least)

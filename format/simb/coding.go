@@ -6,16 +6,19 @@ import "github.com/klauspost/compress/huff0"
 type Codec uint8
 
 // CodecRaw leaves the weights' streams as they are, so that a session can walk them in place, and
-// needs no decompressor; CodecHuff0 makes the file small.
+// needs no decompressor; CodecHuff0 makes the file small; CodecPacked makes it smallest, for readers of
+// version 2.
 const (
-	CodecRaw   Codec = 0
-	CodecHuff0 Codec = 1
+	CodecRaw    Codec = 0
+	CodecHuff0  Codec = 1
+	CodecPacked Codec = 2
 )
 
 // How a section is stored; numbers of the file.
 const (
 	storedRaw    = 0 // the decoded bytes themselves
 	storedPlanes = 1 // byte planes in chunks
+	storedBits   = 2 // the packed section, and no other
 )
 
 // How a chunk of a byte plane is stored; numbers of the file.

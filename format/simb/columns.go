@@ -188,18 +188,25 @@ func (r *sectionReader) selfTests(m *Model) {
 
 func (r *sectionReader) certificates(m *Model) {
 	c, n, q := &m.Certificates, m.States(), m.Outputs()
+	c.Derived = r.header.derived
+	vector := func(id sectionID, length int) []float32 {
+		if c.Derived && derivable(id) {
+			return nil
+		}
+		return r.column(id, length).floats(length)
+	}
 	if r.header.claims&claimWellPosed != 0 {
 		c.Kappa = r.column(sectionKappa, 1).float(0)
 		c.V, c.VResidual = r.column(sectionPerron, n).floats(n), r.column(sectionPerronResidual, n).floats(n)
 	}
 	if r.header.claims&claimReach != 0 {
-		c.ReachLo, c.ReachHi = r.column(sectionReachLo, n).floats(n), r.column(sectionReachHi, n).floats(n)
+		c.ReachLo, c.ReachHi = vector(sectionReachLo, n), vector(sectionReachHi, n)
 	}
 	lengths := [4]int{n, n + q, n, q}
 	errors := func(first sectionID) *ErrorCertificate {
 		e := &ErrorCertificate{}
 		for k, values := range e.columns() {
-			*values = r.column(first+sectionID(k), lengths[k]).floats(lengths[k])
+			*values = vector(first+sectionID(k), lengths[k])
 		}
 		return e
 	}
@@ -211,6 +218,6 @@ func (r *sectionReader) certificates(m *Model) {
 	}
 	if r.header.claims&claimLipschitz != 0 {
 		c.Lipschitz = r.column(sectionLipschitz, q).floats(q)
-		c.Gain, c.GainResidual = r.column(sectionGain, n).floats(n), r.column(sectionGainResidual, n+q).floats(n+q)
+		c.Gain, c.GainResidual = vector(sectionGain, n), vector(sectionGainResidual, n+q)
 	}
 }

@@ -52,6 +52,9 @@ func (f *frame) readDirectory(h *header) ([]sectionEntry, error) {
 			return nil, err
 		}
 		entries = append(entries, entry)
+		if entries[0].id == sectionPacked && len(entries) > 1 || entry.id == sectionPacked && len(entries) > 1 {
+			return nil, corrupt(info.name, line, "a packed file has no section beside the packed one")
+		}
 	}
 	if at != payload.end {
 		return nil, corrupt("payload", int64(at), "%d bytes belong to no section", payload.end-at)
@@ -73,7 +76,7 @@ func (h *header) checkEntry(entry sectionEntry, info sectionInfo, line int64) er
 		return corrupt(info.name, line, "%d bytes, the model needs %d to %d", entry.length, least, most)
 	}
 	switch {
-	case entry.codec > storedPlanes:
+	case entry.codec > storedBits || (entry.codec == storedBits) != (entry.id == sectionPacked):
 		return corrupt(info.name, line, "coding %d is unknown", entry.codec)
 	case entry.codec == storedRaw && entry.stored != entry.length:
 		return corrupt(info.name, line, "%d bytes stored raw, %d declared", entry.stored, entry.length)
@@ -83,23 +86,30 @@ func (h *header) checkEntry(entry sectionEntry, info sectionInfo, line int64) er
 
 // sections decodes sections and keeps them by number.
 type sections struct {
-	decoded map[sectionID][]byte
-	huff0   bool // some chunk was huff0-coded
+	decoded  map[sectionID][]byte
+	features uint64        // that their coding uses
+	sizes    []SectionInfo // for people
 }
 
 // decodeSections checks and decodes every section. Raw ones alias the file.
-func (f *frame) decodeSections(entries []sectionEntry, heap *budget) (*sections, error) {
+func (f *frame) decodeSections(h *header, entries []sectionEntry, heap *budget) (*sections, error) {
 	s := &sections{decoded: make(map[sectionID][]byte, len(entries))}
 	var decoder planeDecoder
 	for _, entry := range entries {
 		info, _ := describe(entry.id)
 		raw := f.data[entry.at.start:entry.at.end:entry.at.end]
-		if entry.codec == storedPlanes {
+		if entry.codec != storedRaw {
 			if err := heap.take(uint64(entry.length)); err != nil {
 				return nil, err
 			}
 			decoded := make([]byte, entry.length)
-			if at, reason := decoder.decode(decoded, raw, info.element); reason != "" {
+			at, reason := 0, ""
+			if entry.codec == storedBits {
+				s.decoded, s.sizes, at, reason = unpack(h, raw, decoded)
+			} else {
+				at, reason = decoder.decode(decoded, raw, info.element)
+			}
+			if reason != "" {
 				return nil, corrupt(info.name, int64(entry.at.start+at), "%s", reason)
 			}
 			raw = decoded
@@ -107,8 +117,15 @@ func (f *frame) decodeSections(entries []sectionEntry, heap *budget) (*sections,
 		if crc32.Checksum(raw, castagnoli) != entry.crc {
 			return nil, corrupt(info.name, int64(entry.at.start), "its checksum differs")
 		}
+		if entry.codec == storedBits {
+			s.features |= featurePacked
+			continue
+		}
 		s.decoded[entry.id] = raw
+		s.sizes = append(s.sizes, SectionInfo{info.name, int(entry.length), int(entry.stored), []string{"raw", "planes"}[entry.codec]})
 	}
-	s.huff0 = decoder.huff0
+	if decoder.huff0 {
+		s.features |= featureHuff0
+	}
 	return s, nil
 }

@@ -15,8 +15,8 @@ import (
 
 // Versions of this reader and writer.
 const (
-	FormatVersion = 1 // what Encode writes and the newest that Open reads
-	ReaderVersion = 1 // the oldest reader that may read what Encode writes
+	FormatVersion = 2 // the newest that Open reads and Encode writes
+	ReaderVersion = 1 // the oldest; what Encode writes without packing or deriving is of it
 )
 
 // Which certificates the file holds; bits of the field `claims`.
@@ -39,13 +39,16 @@ type EncodeOptions struct {
 // Encode writes a model, after the same checks of meaning that Open makes. The same model and options
 // give the same bytes on every machine.
 func Encode(m *Model, o EncodeOptions) ([]byte, error) {
-	if o.Codec > CodecHuff0 {
-		return nil, fmt.Errorf("codec %d is unknown: choose raw or huff0", o.Codec)
+	if o.Codec > CodecPacked {
+		return nil, fmt.Errorf("codec %d is unknown: choose packed, huff0 or raw", o.Codec)
 	}
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
 	w := &sectionWriter{inPlace: o.Codec == CodecRaw, planes: planeEncoder{compress: o.Codec == CodecHuff0}}
+	if o.Codec == CodecPacked {
+		w.packed = map[sectionID][]byte{}
+	}
 	w.weights(m)
 	w.inputs(m)
 	w.states(m)
@@ -54,6 +57,9 @@ func Encode(m *Model, o EncodeOptions) ([]byte, error) {
 	w.schedule(m)
 	w.selfTests(m)
 	claims := w.certificates(&m.Certificates)
+	if w.packed != nil {
+		w.pack(m, claims)
+	}
 	if w.err != nil {
 		return nil, w.err
 	}
@@ -62,9 +68,10 @@ func Encode(m *Model, o EncodeOptions) ([]byte, error) {
 
 // sectionWriter collects sections and their stored bytes.
 type sectionWriter struct {
-	inPlace  bool // keep the weights' streams raw
+	inPlace  bool                 // keep the weights' streams raw
+	packed   map[sectionID][]byte // of a packed file, the sections to pack
 	planes   planeEncoder
-	huff0    bool // some stored chunk is compressed
+	features uint64 // that the sections' coding uses
 	sections []sectionEntry
 	payload  []byte
 	err      error
@@ -80,22 +87,50 @@ func (w *sectionWriter) add(id sectionID, raw []byte) {
 	if len(raw) == 0 || zero && id > sectionLow {
 		return
 	}
+	if w.packed != nil {
+		w.packed[id] = raw
+		return
+	}
 	info, _ := describe(id)
 	entry := sectionEntry{id: id, codec: storedRaw, element: uint8(info.element), length: uint32(len(raw)), crc: crc32.Checksum(raw, castagnoli)}
 	stored := raw
 	if !w.inPlace || id > sectionLow {
 		if planes, huff0 := w.planes.encode(raw, info.element); len(planes) < len(raw) {
 			entry.codec, stored = storedPlanes, planes
-			w.huff0 = w.huff0 || huff0
+			if huff0 {
+				w.features |= featureHuff0
+			}
 		}
 	}
-	if uint64(len(raw)) > maxFile || uint64(len(w.payload))+uint64(len(stored)) > maxFile {
-		w.err = tooLarge("bytes of sections and more", uint64(len(w.payload))+uint64(len(raw)), maxFile)
+	w.append(entry, len(raw), stored)
+}
+
+// append adds a section as it is stored to the file.
+func (w *sectionWriter) append(entry sectionEntry, decoded int, stored []byte) {
+	if uint64(decoded) > maxFile || uint64(len(w.payload))+uint64(len(stored)) > maxFile {
+		w.err = tooLarge("bytes of sections and more", uint64(len(w.payload))+uint64(decoded), maxFile)
 		return
 	}
 	entry.stored = uint32(len(stored))
 	w.sections = append(w.sections, entry)
 	w.payload = append(w.payload, stored...)
+}
+
+// pack adds the one section of a packed file.
+func (w *sectionWriter) pack(m *Model, claims uint8) {
+	h := &header{
+		inputs: uint64(len(m.Inputs)), states: uint64(m.States()), outputs: uint64(m.Outputs()), nonzeros: uint64(m.Weights.Stored()),
+		tables: uint64(len(m.Tables)), segments: uint64(len(m.Schedule)), tests: uint64(len(m.SelfTest)),
+		claims: claims, width: m.Width, derived: m.Certificates.Derived,
+	}
+	stored := pack(h, w.packed)
+	crc, length := uint32(0), 0
+	for _, info := range append(packedSections(), knownSections[:4]...) {
+		crc = crc32.Update(crc, castagnoli, w.packed[info.id])
+		length += len(w.packed[info.id])
+	}
+	w.features |= featurePacked
+	w.append(sectionEntry{id: sectionPacked, codec: storedBits, element: 1, length: uint32(min(length, maxFile)), crc: crc}, length, stored)
 }
 
 // maxFile bounds what Encode writes, below the 2 GiB of a flatbuffer.
@@ -259,7 +294,7 @@ func (w *sectionWriter) certificates(c *Certificates) (claims uint8) {
 		floats(sectionPerron, c.V)
 		floats(sectionPerronResidual, c.VResidual)
 	}
-	if c.ReachLo != nil {
+	if c.ReachLo != nil || c.Derived && c.Box != nil {
 		claims |= claimReach
 		floats(sectionReachLo, c.ReachLo)
 		floats(sectionReachHi, c.ReachHi)
@@ -305,6 +340,9 @@ func (m *Model) features() uint64 {
 			bits |= featurePlanes
 		}
 	}
+	if m.Certificates.Derived {
+		bits |= featureDerived
+	}
 	return bits
 }
 
@@ -328,13 +366,13 @@ func (w *sectionWriter) frame(m *Model, claims uint8, signature []byte) []byte {
 	if signature != nil {
 		signed = b.CreateByteVector(signature)
 	}
-	features := m.features()
-	if w.huff0 {
-		features |= featureHuff0
+	features, version := m.features()|w.features, uint16(ReaderVersion)
+	if features&version2Features != 0 {
+		version = FormatVersion
 	}
 	fb.FileStart(b)
-	fb.FileAddFormatVersion(b, FormatVersion)
-	fb.FileAddMinimumReader(b, ReaderVersion)
+	fb.FileAddFormatVersion(b, version)
+	fb.FileAddMinimumReader(b, version)
 	fb.FileAddFeaturesRequired(b, features)
 	fb.FileAddDigest(b, digest)
 	if signature != nil {

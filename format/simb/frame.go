@@ -291,14 +291,18 @@ func (f *frame) bytes(id int) []byte {
 
 // Required features by bit: what a reader must know to read the file at all.
 const (
-	featureHuff0  uint64 = 1 << 0 // some chunk is huff0-coded
-	featureTables uint64 = 1 << 1 // some state is looked up in a table
-	featureLoops  uint64 = 1 << 2 // some segment is a loop
-	featurePlanes uint64 = 1 << 3 // some row has two weight planes
-	knownFeatures        = featureHuff0 | featureTables | featureLoops | featurePlanes
+	featureHuff0   uint64 = 1 << 0 // some chunk is huff0-coded
+	featureTables  uint64 = 1 << 1 // some state is looked up in a table
+	featureLoops   uint64 = 1 << 2 // some segment is a loop
+	featurePlanes  uint64 = 1 << 3 // some row has two weight planes
+	featurePacked  uint64 = 1 << 4 // the sections are packed
+	featureDerived uint64 = 1 << 5 // witnesses of levels follow from the rest
+	knownFeatures         = featureHuff0 | featureTables | featureLoops | featurePlanes | featurePacked | featureDerived
+
+	version2Features = featurePacked | featureDerived // what readers of version 1 do not know
 )
 
-var featureNames = []string{"huff0", "tables", "loops", "two-planes"}
+var featureNames = []string{"huff0", "tables", "loops", "two-planes", "packed", "derived"}
 
 // namesOfBits gives the names of the bits that have one and the numbers of the others.
 func namesOfBits(bits uint64, known ...string) []string {

@@ -85,11 +85,14 @@ func TestHeaderIsRefused(t *testing.T) {
 		want  error
 		says  string
 	}{
-		{"a newer reader is needed", fieldMinimumReader, 2, ErrVersion, "version 2"},
+		{"a newer reader is needed", fieldMinimumReader, 3, ErrVersion, "version 3"},
+		{"a newer reader than format", fieldMinimumReader, 2, ErrCorrupt, "format_version"},
 		{"no reader version", fieldMinimumReader, 0, ErrCorrupt, "format_version"},
 		{"no format version", fieldFormatVersion, 0, ErrCorrupt, "format_version"},
 		{"an unknown feature", fieldFeaturesRequired, 1 << 40, ErrFeature, "bit 40"},
 		{"a feature declared but not used", fieldFeaturesRequired, featureLoops, ErrCorrupt, "features_required"},
+		{"packed declared, but not so", fieldFeaturesRequired, featurePacked, ErrCorrupt, "features_required"},
+		{"derived witnesses of no claim", fieldFeaturesRequired, featureDerived, ErrCorrupt, "claims"},
 		{"a width of 8 bits", fieldWidth, 8, ErrCorrupt, "width"},
 		{"an unknown claim", fieldClaims, 1 << 7, ErrCorrupt, "claims"},
 		{"a claim without its sections", fieldClaims, claimWellPosed, nil, ""},
@@ -127,7 +130,7 @@ func TestHeaderIsRefused(t *testing.T) {
 	if _, err := Open(set(t, full, fieldFeaturesOptional, 1<<63)); err != nil {
 		t.Errorf("an unknown optional feature: %v", err)
 	}
-	if _, err := Open(set(t, data, fieldFormatVersion, 2)); err != nil {
+	if _, err := Open(set(t, data, fieldFormatVersion, 3)); err != nil {
 		t.Errorf("a newer format for readers of this version: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package simb_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,9 +18,11 @@ import (
 
 var writeGoldens = flag.Bool("goldens", false, "write goldens that are missing; those that exist never change")
 
-const goldenDir = "testdata/v1"
+// goldenDir returns the folder of the goldens of a version.
+func goldenDir(version int) string { return fmt.Sprintf("testdata/v%d", version) }
 
-// goldens is how the files of testdata/v1 were made. Files of a released version must load for ever.
+// goldens is how the files of testdata/v1 and v2 were made, by the version of reader that they need. Files
+// of a released version must load for ever.
 var goldens = []struct {
 	name    string
 	seed    uint64
@@ -37,13 +40,26 @@ var goldens = []struct {
 	{"limits-14-raw", 9, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 4, States: 12, Outputs: 2, Kinds: []simb.Kind{simb.Identity, simb.ClippedReLU, simb.HardTanh, simb.LeakyReLU}, SelfTests: 2}},
 	{"loops-7-raw", 10, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 5, States: 30, Outputs: 2, Density: 0.9, SelfTests: 2}},
 	{"one-output", 11, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 1, States: 1, Outputs: 1, SelfTests: 1}},
+	{"all-7-packed", 12, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
+	{"all-14-packed", 13, simb.CodecPacked, simbtest.Options{Width: quant.Width14, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
+	{"causal-7-packed", 14, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 30, States: 40, Outputs: 5, NoLoops: true, OnePlane: true, Derived: true, SelfTests: 2}},
+	{"causal-14-huff0-derived", 15, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 12, States: 16, Outputs: 5, NoLoops: true, Derived: true, SelfTests: 2}},
+	{"one-output-packed", 16, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 1, States: 1, Outputs: 1, SelfTests: 1}},
+}
+
+// version returns the reader that a golden needs.
+func version(codec simb.Codec, o simbtest.Options) int {
+	if codec == simb.CodecPacked || o.Derived {
+		return 2
+	}
+	return 1
 }
 
 func goldenNames(t testing.TB) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(goldenDir, "*.simb"))
+	names, err := filepath.Glob("testdata/v*/*.simb")
 	if err != nil || len(names) == 0 {
-		t.Fatalf("no goldens in %s: %v", goldenDir, err)
+		t.Fatalf("no goldens: %v", err)
 	}
 	return names
 }
@@ -60,7 +76,7 @@ func golden(t testing.TB, path string) []byte {
 // TestGoldensAreComplete writes missing goldens when asked to, and holds the list against the folder.
 func TestGoldensAreComplete(t *testing.T) {
 	for _, g := range goldens {
-		path := filepath.Join(goldenDir, g.name+".simb")
+		path := filepath.Join(goldenDir(version(g.codec, g.options)), g.name+".simb")
 		if _, err := os.Stat(path); err == nil || !*writeGoldens {
 			continue
 		}
@@ -76,8 +92,12 @@ func TestGoldensAreComplete(t *testing.T) {
 func TestGoldensLoadForEver(t *testing.T) {
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
-			data := golden(t, filepath.Join(goldenDir, g.name+".simb"))
+			needs := version(g.codec, g.options)
+			data := golden(t, filepath.Join(goldenDir(needs), g.name+".simb"))
 			file := open(t, data)
+			if file.Info().MinimumReader != needs {
+				t.Errorf("it is for readers of version %d", file.Info().MinimumReader)
+			}
 			m := file.Model()
 			if again := encode(t, m, g.codec); !bytes.Equal(again, data) {
 				t.Error("written again, the bytes differ")
@@ -90,7 +110,7 @@ func TestGoldensLoadForEver(t *testing.T) {
 					t.Errorf("self-test: %s", diff)
 				}
 			}
-			if m.Width == quant.Width7 != strings.Contains(g.name, "7") && g.name != "one-output" {
+			if m.Width == quant.Width7 != strings.Contains(g.name, "7") && !strings.HasPrefix(g.name, "one-output") {
 				t.Errorf("width %d", m.Width)
 			}
 		})
@@ -104,6 +124,7 @@ func TestGoldensCoverTheFormat(t *testing.T) {
 		file := open(t, golden(t, name))
 		for _, s := range file.Sections() {
 			sections[s.Name] = true
+			sections["packed"] = sections["packed"] || s.Coding == "packed"
 		}
 		for i := range file.Meta().States() {
 			kinds[file.Meta().Rows[i].Kind] = true
@@ -117,7 +138,7 @@ func TestGoldensCoverTheFormat(t *testing.T) {
 			t.Errorf("section %s is in no golden", name)
 		}
 	}
-	if len(kinds) != simb.KindCount || len(features) != 4 {
+	if len(kinds) != simb.KindCount || len(features) != 6 {
 		t.Errorf("kinds %v, features %v", kinds, features)
 	}
 }

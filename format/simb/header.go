@@ -12,6 +12,7 @@ type header struct {
 	nonzeros                 uint64
 	tables, segments, tests  uint64
 	claims                   uint8
+	derived                  bool // witnesses of levels are not stored
 	width                    quant.Width
 	sourceInputs, sourceSize uint64 // inputs and states of the source
 }
@@ -19,7 +20,7 @@ type header struct {
 // Heap that a decoded model takes per element, rounded up; and how far a file may expand. Runs make
 // columns of equal numbers small, so that honest files expand; hostile ones stay bounded by their size.
 const (
-	heapPerElement = 72 // of an Input, or of a Row with its source index; row buffers of 6 bytes a column
+	heapPerElement = 76 // of an Input, or of a Row with its source index and first column out of reach; row buffers of 6 bytes a column
 	heapPerTable   = 48
 	heapPerCase    = 48
 	heapPerSegment = 16
@@ -50,7 +51,7 @@ func (f *frame) readHeader(limits Limits, heap *budget) (*header, error) {
 	h := &header{
 		inputs: f.uint(fieldInputs), states: f.uint(fieldStates), outputs: f.uint(fieldOutputs), nonzeros: f.uint(fieldNonzeros),
 		tables: f.uint(fieldTables), segments: f.uint(fieldSegments), tests: f.uint(fieldTests),
-		claims: uint8(f.uint(fieldClaims)), width: quant.Width(f.uint(fieldWidth)),
+		claims: uint8(f.uint(fieldClaims)), derived: f.uint(fieldFeaturesRequired)&featureDerived != 0, width: quant.Width(f.uint(fieldWidth)),
 		sourceInputs: f.uint(fieldSourceInputs), sourceSize: f.uint(fieldSourceStates),
 	}
 	for _, c := range []struct {
@@ -73,6 +74,9 @@ func (f *frame) readHeader(limits Limits, heap *budget) (*header, error) {
 	}
 	if h.claims&^knownClaims != 0 {
 		return nil, corrupt("claims", -1, "unknown bits %#x", h.claims&^knownClaims)
+	}
+	if reach, box := h.claims&claimReach != 0, h.claims&claimBox != 0; h.derived && (h.claims&(claimBox|claimCalibrated|claimLipschitz) == 0 || h.claims&claimWellPosed != 0 || reach != box) {
+		return nil, corrupt("claims", -1, "bits %#x do not go with derived witnesses", h.claims)
 	}
 	if h.segments > h.states {
 		return nil, corrupt("segments", -1, "%d segments for %d states", h.segments, h.states)
@@ -140,6 +144,14 @@ func (h *header) elements(b basis) (least, most uint64) {
 		return h.states + h.outputs, 5 * (h.states + h.outputs)
 	case varintPerWeight:
 		return h.nonzeros, 5 * h.nonzeros
+	case allOthers:
+		for _, s := range knownSections {
+			if s.id != sectionPacked {
+				_, n := h.elements(s.count)
+				most += n * uint64(s.element)
+			}
+		}
+		return 1, most
 	}
 	panic("unreachable: a section without a basis")
 }

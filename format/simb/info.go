@@ -1,5 +1,7 @@
 package simb
 
+import "slices"
+
 // Info describes a file for people: what it is made of, not what it means.
 type Info struct {
 	FormatVersion int
@@ -16,7 +18,7 @@ type SectionInfo struct {
 	Name   string
 	Length int    // decoded bytes
 	Stored int    // bytes in the file
-	Coding string // "raw" or "planes"
+	Coding string // "raw", "planes" or "packed"
 }
 
 // Info returns versions, features and sections.
@@ -31,16 +33,6 @@ func (f *File) Info() Info {
 	}
 }
 
-// Sections lists the sections that the file holds, in order.
-func (f *File) Sections() []SectionInfo {
-	out := make([]SectionInfo, 0, len(f.entries))
-	for _, entry := range f.entries {
-		info, _ := describe(entry.id)
-		coding := "raw"
-		if entry.codec == storedPlanes {
-			coding = "planes"
-		}
-		out = append(out, SectionInfo{info.name, int(entry.length), int(entry.stored), coding})
-	}
-	return out
-}
+// Sections lists the sections that the file holds, in the order in which it holds them. Those of a packed
+// file share bytes: the stored bytes of one are those that decoding it took.
+func (f *File) Sections() []SectionInfo { return slices.Clone(f.sizes) }

@@ -131,6 +131,11 @@ type Certificates struct {
 	Lipschitz    []float32 // length q
 	Gain         []float32 // g, length n
 	GainResidual []float32 // length n+q
+
+	// Derived says that witnesses are nil that follow from the rest of the file along the schedule: ReachLo
+	// and ReachHi, which are claimed where Box is, State and Start of both error certificates, and Gain.
+	// It is for models without loops that claim something; format/verify computes them.
+	Derived bool
 }
 
 // SelfTestCase is one bundled check: inputs made by SelfTestInputs from Seed, and the exact outputs.
@@ -139,6 +144,21 @@ type SelfTestCase struct {
 	Outputs     []int32 // length q
 	Saturations uint64
 	StateDigest uint32 // crc32c of the states' q (little-endian uint16 each) after the inference
+}
+
+// Derive returns the certificates without the witnesses that follow from the rest of the file, for a model
+// without loops. What claims nothing stays as it is.
+func (c Certificates) Derive() Certificates {
+	if c.Box == nil && c.Calibrated == nil && c.Lipschitz == nil {
+		return c
+	}
+	bare := func(e *ErrorCertificate) *ErrorCertificate {
+		if e == nil {
+			return nil
+		}
+		return &ErrorCertificate{Residual: e.Residual, Output: e.Output}
+	}
+	return Certificates{Derived: true, Box: bare(c.Box), Calibrated: bare(c.Calibrated), Lipschitz: c.Lipschitz, GainResidual: c.GainResidual}
 }
 
 // Model is the meaning of a file. States and inputs are numbered in plan order; the columns of Weights

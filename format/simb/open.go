@@ -16,7 +16,7 @@ type File struct {
 	frame   *frame
 	meta    *Model // without Weights
 	streams RowStreams
-	entries []sectionEntry
+	sizes   []SectionInfo
 }
 
 // Open verifies a file and returns it. Nothing is trusted: structure, versions, digest, lengths against
@@ -59,13 +59,15 @@ func (f *File) decode(limits Limits) error {
 	if err != nil {
 		return err
 	}
-	if f.entries, err = f.frame.readDirectory(h); err != nil {
-		return err
-	}
-	s, err := f.frame.decodeSections(f.entries, heap)
+	entries, err := f.frame.readDirectory(h)
 	if err != nil {
 		return err
 	}
+	s, err := f.frame.decodeSections(h, entries, heap)
+	if err != nil {
+		return err
+	}
+	f.sizes = s.sizes
 	if f.meta, err = h.newModel(f.frame); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (f *File) decode(limits Limits) error {
 		return r.err
 	}
 	f.streams = RowStreams{s.decoded[sectionLengths], s.decoded[sectionGaps], s.decoded[sectionValues], s.decoded[sectionLow]}
-	return f.validate(s.huff0, limits.Operations)
+	return f.validate(s.features, limits.Operations)
 }
 
 // Model returns a copy of the whole meaning of the file, weights included, on the heap.

@@ -12,7 +12,7 @@ import (
 	"github.com/sparse-implicit/sim/format/simb/simbtest"
 )
 
-var codecs = []simb.Codec{simb.CodecRaw, simb.CodecHuff0}
+var codecs = []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked}
 
 func encode(t testing.TB, m *simb.Model, codec simb.Codec) []byte {
 	t.Helper()
@@ -34,7 +34,7 @@ func open(t testing.TB, data []byte, options ...simb.Option) *simb.File {
 
 func TestWhatIsEncodedIsWhatIsOpened(t *testing.T) {
 	for seed := range uint64(120) {
-		m := simbtest.Random(simbtest.NewRand(seed), simbtest.Options{})
+		m := simbtest.Random(simbtest.NewRand(seed), simbtest.Options{NoLoops: seed%4 == 0, Derived: seed%4 == 0})
 		if err := m.Validate(); err != nil {
 			t.Fatalf("seed %d: the generator's model is not valid: %v", seed, err)
 		}
@@ -108,11 +108,11 @@ func TestInfoTellsWhereTheBytesAre(t *testing.T) {
 			sum += s.Stored
 			t.Logf("%-18s %-6s %6d %6d", s.Name, s.Coding, s.Length, s.Stored)
 		}
-		if sum != len(data) || info.Bytes != len(data) || info.FormatVersion != simb.FormatVersion || info.MinimumReader != simb.ReaderVersion {
+		if sum != len(data) || info.Bytes != len(data) || info.FormatVersion != info.MinimumReader || info.MinimumReader != map[bool]int{false: 1, true: 2}[codec == simb.CodecPacked] {
 			t.Errorf("%+v do not add up to %d bytes", info, len(data))
 		}
-		if codec == simb.CodecHuff0 && fmt.Sprint(info.Required) != "[huff0]" {
-			t.Errorf("features %v", info.Required)
+		if want := []string{"[]", "[huff0]", "[packed]"}[codec]; fmt.Sprint(info.Required) != want {
+			t.Errorf("features %v, want %s", info.Required, want)
 		}
 		t.Logf("codec %d: %d weights, %d bytes, frame %d", codec, m.Weights.Stored(), len(data), info.FrameBytes)
 	}
@@ -127,7 +127,8 @@ func TestSectionsDecodeAsSpecified(t *testing.T) {
 		if seed%3 == 0 {
 			o = simbtest.Options{Inputs: 300, States: 100}
 		}
-		data := encode(t, simbtest.Random(simbtest.NewRand(seed), o), codecs[seed%2])
+		o.NoLoops, o.Derived = seed%5 == 0, seed%5 == 0
+		data := encode(t, simbtest.Random(simbtest.NewRand(seed), o), codecs[seed%3])
 		sections, ok := simbtest.Decoded(data)
 		streams := open(t, data).Streams()
 		if !ok || !bytes.Equal(sections[1], streams.Lengths) || !bytes.Equal(sections[2], streams.Gaps) || !bytes.Equal(sections[3], streams.Values) || !bytes.Equal(sections[4], streams.Low) {

@@ -10,6 +10,7 @@ const (
 	sectionGaps    sectionID = 2 // varints: columns
 	sectionValues  sectionID = 3 // int8: weights, or their upper planes
 	sectionLow     sectionID = 4 // int8: lower planes, rows of two planes only
+	sectionPacked  sectionID = 5 // all other sections, of a packed file
 
 	sectionInputGap   sectionID = 10 // uint32 per input: source index − previous − 1
 	sectionInputScale sectionID = 11 // float32 per input
@@ -85,6 +86,7 @@ const (
 	upToWeights                  // at most one per stored weight
 	varintPerRow                 // one to five bytes per row
 	varintPerWeight              // one to five bytes per stored weight
+	allOthers                    // what all other sections have together
 )
 
 // sectionInfo describes one known section.
@@ -102,6 +104,7 @@ var knownSections = [...]sectionInfo{
 	{sectionGaps, 1, "weights.gaps", varintPerWeight, 0},
 	{sectionValues, 1, "weights.values", perWeight, 0},
 	{sectionLow, 1, "weights.low", upToWeights, 0},
+	{sectionPacked, 1, "packed", allOthers, 0},
 	{sectionInputGap, 4, "input.gap", perInput, 0},
 	{sectionInputScale, 4, "input.scale", perInput, 0},
 	{sectionInputZero, 4, "input.zero", perInput, 0},
@@ -147,6 +150,16 @@ var knownSections = [...]sectionInfo{
 	{sectionLipschitz, 4, "lipschitz.output", perOutput, claimLipschitz},
 	{sectionGain, 4, "lipschitz.gain", perState, claimLipschitz},
 	{sectionGainResidual, 4, "lipschitz.residual", perRow, claimLipschitz},
+}
+
+// derivable reports whether a section belongs to a claim's witness that follows from the rest of the file,
+// where no state is in a loop.
+func derivable(id sectionID) bool {
+	switch id {
+	case sectionReachLo, sectionReachHi, sectionBoxState, sectionBoxStart, sectionCalibratedState, sectionCalibratedStart, sectionGain:
+		return true
+	}
+	return false
 }
 
 // describe returns what is known of a section.

@@ -43,9 +43,9 @@ func (m *Model) Validate() error {
 	return nil
 }
 
-// validate checks the meaning of an opened file, without keeping its weights. huff0 tells whether some
-// chunk of it is compressed; operations limits the work of an inference.
-func (f *File) validate(huff0 bool, operations uint64) error {
+// validate checks the meaning of an opened file, without keeping its weights. coding holds the features
+// that its sections use; operations limits the work of an inference.
+func (f *File) validate(coding uint64, operations uint64) error {
 	m := f.meta
 	if err := m.validateShape(); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (f *File) validate(huff0 bool, operations uint64) error {
 	if err := rows.finish(); err != nil {
 		return err
 	}
-	return f.validateDeclared(c.nonzeros, c.macs, huff0)
+	return f.validateDeclared(c.nonzeros, c.macs, coding)
 }
 
 // stateComputations returns how often one inference computes a state at most. A state costs time however
@@ -82,7 +82,7 @@ func (m *Model) stateComputations() uint64 {
 }
 
 // validateDeclared holds what the header declares against what the file has.
-func (f *File) validateDeclared(nonzeros, macs uint64, huff0 bool) error {
+func (f *File) validateDeclared(nonzeros, macs uint64, coding uint64) error {
 	if nonzeros != uint64(f.Nonzeros()) {
 		return corrupt("nonzeros", -1, "the file declares %d weights and has %d", f.Nonzeros(), nonzeros)
 	}
@@ -92,10 +92,7 @@ func (f *File) validateDeclared(nonzeros, macs uint64, huff0 bool) error {
 	if ram := f.frame.uint(fieldRAMBytes); ram != uint64(f.meta.RAMBytes()) {
 		return corrupt("ram_bytes", -1, "the file declares %d bytes of working memory, its plan takes %d", ram, f.meta.RAMBytes())
 	}
-	used := f.meta.features()
-	if huff0 {
-		used |= featureHuff0
-	}
+	used := f.meta.features() | coding
 	if declared := f.frame.uint(fieldFeaturesRequired); declared != used {
 		return corrupt("features_required", -1, "the file declares the bits %#x and uses %#x", declared, used)
 	}

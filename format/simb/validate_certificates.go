@@ -2,6 +2,13 @@ package simb
 
 func (m *Model) validateCertificates() error {
 	c, n, q := &m.Certificates, m.States(), m.Outputs()
+	witness := n // length of what may be derived
+	if c.Derived {
+		witness = 0
+		if loops, _ := m.LoopStates(); loops > 0 || c.V != nil || c.ReachLo != nil || c.ReachHi != nil || c.Box == nil && c.Calibrated == nil && c.Lipschitz == nil {
+			return corrupt("claims", -1, "derived witnesses are for models without loops that claim something and store none")
+		}
+	}
 	vector := func(name string, values []float32, length int, signed bool) error {
 		if len(values) != length {
 			return corrupt(name, -1, "%d numbers, the model needs %d", len(values), length)
@@ -31,12 +38,12 @@ func (m *Model) validateCertificates() error {
 		e    *ErrorCertificate
 	}{{"box", c.Box}, {"calibrated", c.Calibrated}} {
 		if e := claim.e; e != nil {
-			parts = append(parts, part{claim.name + ".state", e.State, n, false}, part{claim.name + ".residual", e.Residual, n + q, false},
-				part{claim.name + ".start", e.Start, n, false}, part{claim.name + ".output", e.Output, q, false})
+			parts = append(parts, part{claim.name + ".state", e.State, witness, false}, part{claim.name + ".residual", e.Residual, n + q, false},
+				part{claim.name + ".start", e.Start, witness, false}, part{claim.name + ".output", e.Output, q, false})
 		}
 	}
 	if c.Lipschitz != nil || c.Gain != nil || c.GainResidual != nil {
-		parts = append(parts, part{"lipschitz.output", c.Lipschitz, q, false}, part{"lipschitz.gain", c.Gain, n, false}, part{"lipschitz.residual", c.GainResidual, n + q, false})
+		parts = append(parts, part{"lipschitz.output", c.Lipschitz, q, false}, part{"lipschitz.gain", c.Gain, witness, false}, part{"lipschitz.residual", c.GainResidual, n + q, false})
 	}
 	for _, p := range parts {
 		if err := vector(p.name, p.values, p.length, p.signed); err != nil {

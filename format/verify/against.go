@@ -174,7 +174,7 @@ func (c *checker) activations(source *model.Model) Check {
 type differences struct {
 	columns []int32
 	sizes   []float64 // ≥ |W − W̃|, per column
-	bias    float64   // ≥ |b + Σ over inputs left out − b̃|
+	bias    float64   // ≥ |b + Σ over inputs left out − b̃ + Σ (W − W̃) c|, c the inputs of 𝒰 nearest to zero
 }
 
 // difference computes row i's differences into d, using scratch with one zero per column, which it leaves zero.
@@ -186,6 +186,9 @@ func (c *checker) difference(l *links, i int, d *differences, scratch []float64)
 	for k, j := range cols {
 		if column := l.input[j]; column >= 0 {
 			scratch[column] = float64(values[k])
+			if c.nearestSteps(column) != 0 {
+				folded = folded.add(point(float64(values[k])).mul(c.nearest(column)))
+			}
 		} else {
 			folded = folded.add(point(float64(values[k])).mul(point(float64(l.source.InputLo[j]))))
 		}
@@ -231,8 +234,8 @@ type residual struct {
 	wrong  string
 }
 
-// residuals checks, row by row, |ΔA| X̄ + |ΔB| Ū + |Δb| ≤ ρ for both error claims, |ΔA| v ≤ the residual of
-// the witness, and |ΔA| g + |ΔB| 1 ≤ the residual of the gains.
+// residuals checks, row by row, |ΔA| X̄ + |ΔB| (the largest |u − c|) + |Δb + ΔB c| ≤ ρ for both error claims,
+// |ΔA| v ≤ the residual of the witness, and |ΔA| g + |ΔB| 1 ≤ the residual of the gains.
 func (c *checker) residuals(l *links) []Check {
 	families := []*residual{
 		c.errorResidual("residual-box", c.m.Certificates.Box, true),

@@ -64,9 +64,10 @@ type exact struct {
 	n, q     int
 	columns  int
 	w, delta [][]*big.Rat // W̃ and |W − W̃| by row and plan column
-	b, db    []*big.Rat   // b̃ and |b + folded − b̃|
+	b, db    []*big.Rat   // b̃ and |b + folded + Σ (W − W̃)·near − b̃|
 	r        []*big.Rat   // unit of the accumulator
 	region   []ratRange   // 𝒰
+	near     []*big.Rat   // the real worth of each input's q that is nearest to zero
 	du       []*big.Rat
 	loop     []int // per state: its segment when it sweeps, or −1
 }
@@ -90,6 +91,8 @@ func newExact(p pair) *exact {
 		s, z, q := rat(float64(in.Scale)), rat(float64(in.Zero)), rat(float64(p.file.Width.Max()))
 		x.region = append(x.region, ratRange{mul(s, sub(new(big.Rat).Neg(z), half)), mul(s, add(sub(q, z), half))})
 		x.du = append(x.du, mul(s, half))
+		steps := sub(rat(float64(min(max(in.Zero, 0), int32(p.file.Width.Max())))), z)
+		x.near = append(x.near, mul(s, steps))
 	}
 	first := 0
 	for k, s := range p.file.Schedule {
@@ -130,6 +133,10 @@ func (x *exact) realRow(i int) {
 		own = x.source.OutputBias[at]
 	}
 	folded := add(rat(float64(own)), mul(rat(float64(inputs.At(at, 1))), rat(float64(x.source.InputLo[1]))))
+	for j, near := range x.near {
+		_, _, source := x.column(i, j)
+		folded = add(folded, mul(sub(rat(source), w[j]), near))
+	}
 	x.db = append(x.db, abs(sub(folded, x.b[i])))
 }
 
@@ -187,7 +194,7 @@ func plainCurve(k simb.Kind) func(float64) float64 {
 	return nil
 }
 
-// residualOf returns Σ|ΔW| X̄ + |Δb| for the given magnitudes of states.
+// residualOf returns Σ|ΔA| X̄ + Σ|ΔB| |𝒰 − near| + |Δb + ΔB·near| for the given magnitudes of states.
 func (x *exact) residualOf(i int, magnitude []*big.Rat) *big.Rat {
 	sum := x.db[i]
 	for j, d := range x.delta[i] {
@@ -195,7 +202,8 @@ func (x *exact) residualOf(i int, magnitude []*big.Rat) *big.Rat {
 			continue
 		}
 		if j < 3 {
-			sum = add(sum, mul(d, x.region[j].magnitude()))
+			beyond := ratRange{sub(x.region[j].lo, x.near[j]), sub(x.region[j].hi, x.near[j])}
+			sum = add(sum, mul(d, beyond.magnitude()))
 		} else {
 			sum = add(sum, mul(d, magnitude[j-3]))
 		}

@@ -38,11 +38,15 @@ func TestEveryQuantityIsTheExactOneRoundedOutward(t *testing.T) {
 			p := build(31, s)
 			x, c := newExact(p), newChecker(p.file)
 			for j := range 3 {
-				enclosed(t, "region", c.region[j], x.region[j].lo, x.region[j].hi)
+				enclosed(t, "region", c.region[j], sub(x.region[j].lo, x.near[j]), sub(x.region[j].hi, x.near[j]))
 				above(t, "input rounding", c.deltaU[j], x.du[j])
 			}
 			for i := range p.file.Rows {
-				enclosed(t, "bias", c.bias[i], x.b[i], x.b[i])
+				bias := x.b[i]
+				for j, near := range x.near {
+					bias = add(bias, mul(x.w[i][j], near))
+				}
+				enclosed(t, "bias", c.bias[i], bias, bias)
 				enclosed(t, "unit", c.units[i], x.r[i], x.r[i])
 				for k := p.file.Weights.Indptr[i]; k < p.file.Weights.Indptr[i+1]; k++ {
 					w := x.w[i][p.file.Weights.Indices[k]]

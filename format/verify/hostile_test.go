@@ -54,6 +54,10 @@ func TestSpoiltModelsNeverPanicAndAreHardlyEverAccepted(t *testing.T) {
 	var files [5][]byte // each try opens its own copy
 	for k := range files {
 		sources[k] = build(uint64(k), shapes[1])
+		if k == 4 { // which is causal, its witnesses left out
+			sources[k] = build(uint64(k), shapes[4])
+			sources[k].file.Certificates = sources[k].file.Certificates.Derive()
+		}
 		files[k] = must(simb.Encode(sources[k].file, simb.EncodeOptions{}))
 	}
 	for k := range tries {

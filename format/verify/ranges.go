@@ -29,11 +29,11 @@ type checker struct {
 	loopOf  []int  // per state: its loop's index, or −1
 	spans   []span // per column: the smallest and largest q
 	ranges  []accRange
-	region  []interval // 𝒰, per input of the plan
+	region  []interval // 𝒰 less c, per input of the plan; c as nearest returns it
 	deltaU  []float64  // per input: the largest |u − worth of its q|
 	units   []interval // per row: r_i, the real worth of one unit of its accumulator
 	weights []interval // W̃, in the order of the matrix's entries
-	bias    []interval // b̃
+	bias    []interval // b̃ + W̃c
 	tables  []tableProof
 	cost    declared
 	wellOK  bool // loops have exactly one equilibrium
@@ -128,14 +128,15 @@ func (t *span) extend(w int64, s span) {
 	t.hi += w * s.lo
 }
 
-// realWorth computes the region 𝒰 and what the integers stand for: r, W̃ and b̃.
+// realWorth computes the region 𝒰 and what the integers stand for: r, W̃ and b̃, inputs counted from those
+// nearest to zero, so that nothing large cancels where boxes are far from it.
 func (c *checker) realWorth() {
 	const slack = 0x1p-20 // what the floating-point division and addition of a conversion can add to ½
 	c.region, c.deltaU = make([]interval, c.p), make([]float64, c.p)
 	for j := range c.m.Inputs {
 		input := &c.m.Inputs[j]
-		s, z, q := float64(input.Scale), float64(input.Zero), float64(c.m.Width.Max())
-		c.region[j] = interval{mulDown(s, subDown(-z, 0.5+slack)), mulUp(s, addUp(q-z, 0.5+slack))}
+		s, lo := float64(input.Scale), float64(-int64(input.Zero)-c.nearestSteps(int32(j)))
+		c.region[j] = interval{mulDown(s, subDown(lo, 0.5+slack)), mulUp(s, addUp(lo+float64(c.m.Width.Max()), 0.5+slack))}
 		c.deltaU[j] = mulUp(s, 0.5+slack)
 	}
 	c.units = make([]interval, len(c.m.Rows))
@@ -148,23 +149,35 @@ func (c *checker) realWorth() {
 			w := point(float64(c.m.Weights.Data[k]))
 			c.weights[k] = w.mul(c.units[i]).div(c.columnScale(c.m.Weights.Indices[k]))
 		}
-		c.bias[i] = integer(c.centredBias(i)).mul(c.units[i])
+		c.bias[i] = integer(big.NewInt(c.nearestBias(i))).mul(c.units[i])
 	}
 }
 
-// centredBias returns Bias + Σ w·z: the accumulator when every column is worth zero.
-func (c *checker) centredBias(i int) *big.Int {
-	// A zero point takes up to 32 bits and a row may have millions of entries, so its upper and lower
-	// halves are summed apart.
-	upper, lower := int64(0), int64(c.m.Rows[i].Bias)
+// nearestSteps returns q − z of an input for the q that is worth least: 0 unless its box leaves zero out.
+func (c *checker) nearestSteps(j int32) int64 {
+	z, q := int64(c.m.Inputs[j].Zero), int64(c.m.Width.Max())
+	return min(max(-z, 0), q-z)
+}
+
+// nearest returns what an input is worth there.
+func (c *checker) nearest(j int32) interval {
+	s, steps := float64(c.m.Inputs[j].Scale), float64(c.nearestSteps(j))
+	return interval{mulDown(s, steps), mulUp(s, steps)}
+}
+
+// nearestBias returns the accumulator of row i when every column is worth least: a state zero, an input
+// what is nearest to it. q ≤ 2¹⁴ and |w| < 2¹⁴: no row is long enough to overflow.
+func (c *checker) nearestBias(i int) int64 {
+	sum := int64(c.m.Rows[i].Bias)
 	cols, values := c.m.Weights.Row(i)
 	for k, j := range cols {
-		z, w := c.columnZero(j), int64(values[k])
-		upper += w * (z >> 16)
-		lower += w * (z & 0xFFFF)
+		q := c.columnZero(j)
+		if int(j) < c.p {
+			q += c.nearestSteps(j)
+		}
+		sum += int64(values[k]) * q
 	}
-	sum := new(big.Int).Lsh(big.NewInt(upper), 16)
-	return sum.Add(sum, big.NewInt(lower))
+	return sum
 }
 
 func (c *checker) columnScale(j int32) float64 {

@@ -1,5 +1,7 @@
 package verify
 
+import "github.com/sparse-implicit/sim/format/simb"
+
 // reach returns the stored range of state i; the file must hold one.
 func (c *checker) reach(i int) interval {
 	return interval{float64(c.m.Certificates.ReachLo[i]), float64(c.m.Certificates.ReachHi[i])}
@@ -40,12 +42,17 @@ func (c *checker) reachClaim() Check {
 	}
 	for i := range c.n {
 		stored := c.reach(i)
-		proved := activate(&c.m.Rows[i], c.preactivation(i).widen(float64(c.m.Certificates.Box.Residual[i])))
+		proved := c.reachOf(i, c.m.Certificates.Box)
 		if !(stored.lo <= proved.lo && proved.hi <= stored.hi) {
 			return failed(name, "state %d is claimed to stay in [%g, %g], proved is [%g, %g]", i, stored.lo, stored.hi, proved.lo, proved.hi)
 		}
 	}
 	return passed(name, "%d states stay in their ranges for every input that does not saturate", c.n)
+}
+
+// reachOf returns φ(Ã·reach + B̃·𝒰 + b̃ ± ρ) of state i, with the residuals of the box claim.
+func (c *checker) reachOf(i int, box *simb.ErrorCertificate) interval {
+	return activate(&c.m.Rows[i], c.preactivation(i).widen(float64(box.Residual[i])))
 }
 
 // wellPosed checks v > 0 with |Ã| v + residual ≤ κ v over every loop, κ < 1: each loop has exactly one
@@ -100,14 +107,7 @@ func (c *checker) lipschitz() Check {
 		return failed(name, "constants are claimed for loops that are not proved well-posed")
 	}
 	for i := range c.m.Rows {
-		sum := float64(claim.GainResidual[i])
-		for k := c.m.Weights.Indptr[i]; k < c.m.Weights.Indptr[i+1]; k++ {
-			weight := c.weights[k].magnitude()
-			if j := int(c.m.Weights.Indices[k]); j >= c.p {
-				weight = mulUp(weight, float64(claim.Gain[j-c.p]))
-			}
-			sum = addUp(sum, weight)
-		}
+		sum := c.gainOf(i)
 		if i < c.n && sum > float64(claim.Gain[i]) {
 			return failed(name, "state %d: gain %g is claimed, proved is %g", i, claim.Gain[i], sum)
 		}
@@ -116,6 +116,20 @@ func (c *checker) lipschitz() Check {
 		}
 	}
 	return passed(name, "largest constant %.4g", largest(claim.Lipschitz))
+}
+
+// gainOf returns |Ã| g + |B̃| 1 + residual of row i.
+func (c *checker) gainOf(i int) float64 {
+	claim := &c.m.Certificates
+	sum := float64(claim.GainResidual[i])
+	for k := c.m.Weights.Indptr[i]; k < c.m.Weights.Indptr[i+1]; k++ {
+		weight := c.weights[k].magnitude()
+		if j := int(c.m.Weights.Indices[k]); j >= c.p {
+			weight = mulUp(weight, float64(claim.Gain[j-c.p]))
+		}
+		sum = addUp(sum, weight)
+	}
+	return sum
 }
 
 func largest(values []float32) float32 {

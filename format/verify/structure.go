@@ -136,13 +136,20 @@ func structureCertificates(m *simb.Model) error {
 	if !(c.Kappa >= 0) || !finite32(c.Kappa) {
 		return fmt.Errorf("kappa is %g", c.Kappa)
 	}
+	witness := n // length of what may be derived
+	if c.Derived {
+		witness = 0
+		if loops, _ := m.LoopStates(); loops > 0 || len(c.V)+len(c.ReachLo) > 0 {
+			return fmt.Errorf("witnesses are derived, which needs a model without loops that stores none")
+		}
+	}
 	fields := []certificateField{
 		{"v", c.V, n, true, false}, {"v residual", c.VResidual, len(c.V), false, false},
 		{"reach lo", c.ReachLo, n, true, true}, {"reach hi", c.ReachHi, len(c.ReachLo), false, true},
 		{"lipschitz", c.Lipschitz, q, true, false},
 	}
 	if len(c.Lipschitz) > 0 {
-		fields = append(fields, certificateField{"gain", c.Gain, n, false, false}, certificateField{"gain residual", c.GainResidual, rows, false, false})
+		fields = append(fields, certificateField{"gain", c.Gain, witness, false, false}, certificateField{"gain residual", c.GainResidual, rows, false, false})
 	}
 	for _, claim := range []struct {
 		name string
@@ -152,9 +159,9 @@ func structureCertificates(m *simb.Model) error {
 			continue
 		}
 		fields = append(fields,
-			certificateField{claim.name + " state", claim.e.State, n, false, false},
+			certificateField{claim.name + " state", claim.e.State, witness, false, false},
 			certificateField{claim.name + " residual", claim.e.Residual, rows, false, false},
-			certificateField{claim.name + " start", claim.e.Start, n, false, false},
+			certificateField{claim.name + " start", claim.e.Start, witness, false, false},
 			certificateField{claim.name + " output", claim.e.Output, q, false, false})
 	}
 	for _, f := range fields {

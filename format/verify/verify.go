@@ -91,6 +91,7 @@ func check(m *simb.Model, cost *declared, o Options) *Report {
 	}
 	c := newChecker(m)
 	c.cost = *cost
+	c.derive()
 	r.Checks = append([]Check{passed("structure", "%d inputs, %d states, %d outputs, %d weights", c.p, c.n, m.Outputs(), m.Weights.Stored())}, c.alone()...)
 	if o.SourceBytes != nil || o.Against != nil {
 		r.Checks = append(r.Checks, c.sourceHash(o.SourceBytes))

@@ -39,7 +39,7 @@ cannot be proved is left out. The same model and options give the same bytes on 
 	f.StringVarP(&flags.output, "output", "o", "", "file to write (default: beside the source, ending in .simb)")
 	f.StringVar(&flags.bits, "bits", "auto", "bits of inputs and states: 7, 14, or auto (7 for models that decide)")
 	f.StringVar(&flags.weights, "weights", "auto", "bits of weights: 4, 5, 8 (one plane), 16 (two planes), or auto (what the model was trained for, else 8)")
-	f.StringVar(&flags.codec, "codec", "huff0", "streams in the file: huff0 (small) or raw (usable in place)")
+	f.StringVar(&flags.codec, "codec", "packed", "how the file holds its numbers: packed (smallest), huff0 (small, for older readers) or raw (usable in place)")
 	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges, as --data of fit")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
 	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
@@ -102,8 +102,8 @@ func (f *compileFlags) options() (compiler.Options, error) {
 	if o.WeightBits, known = map[string]int{"auto": 0, "4": 4, "5": 5, "8": 8, "16": 16}[f.weights]; !known {
 		return o, usagef("--weights %s: choose auto, 4, 5, 8 or 16", f.weights)
 	}
-	if o.Codec, known = map[string]simb.Codec{"raw": simb.CodecRaw, "huff0": simb.CodecHuff0}[f.codec]; !known {
-		return o, usagef("--codec %s: choose raw or huff0", f.codec)
+	if o.Codec, known = map[string]simb.Codec{"packed": simb.CodecPacked, "huff0": simb.CodecHuff0, "raw": simb.CodecRaw}[f.codec]; !known {
+		return o, usagef("--codec %s: choose packed, huff0 or raw", f.codec)
 	}
 	if f.maxError < 0 {
 		return o, usagef("--max-error %g: it cannot be negative", f.maxError)

@@ -139,7 +139,7 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 	if err != nil {
 		return nil, err
 	}
-	report, err := compileTo(m, compiler.Options{Codec: simb.CodecHuff0, SourceHash: sha256.Sum256(written)}, files[2])
+	report, err := compileTo(m, compiler.Options{Codec: simb.CodecPacked, SourceHash: sha256.Sum256(written)}, files[2])
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type fitFlags struct {
 	structure, task                                          string
 	size, shape, baseline, classWeights, augment, validation string
 	rows                                                     rowFlags
+	teachers                                                 []string
 	nnz, epochs, steps, weightBits                           int
 	lambda, kappa, drop, boxPercent                          float64
 	noBias, noWeights, noRefine                              bool
@@ -41,8 +42,9 @@ func newFit(e *env) *cobra.Command {
 		Long: `Fit runs the teacher on the training part of the data and solves one convex problem per row so that a
 sparse implicit model matches its states (state-driven implicit modeling, arXiv 2209.09389), about three
 times as large as wanted; it refits the weights that were kept, on the states that the sparse model itself
-reaches; then it trains them through the equilibrium, on the labels and the teacher's outputs, while the
-least useful ones leave. --epochs 0 stops before that: no gradient, no labels.
+reaches; then it trains them through the equilibrium, on the labels and the outputs of the teacher (and of
+further ones, each a --teacher of its own), while the least useful ones leave. Images are also shown moved
+by a pixel. --epochs 0 stops before that: no gradient, no labels.
 
 How sparse: --nnz numbers; or --size of the compiled file; or --drop, the points that the model may lose
 against its teacher on a validation part (a sixth of the training part, which is then not fitted to, or the
@@ -64,7 +66,7 @@ or targets (q×m), what the outputs ought to be.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runFit(cmd, e, flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.teacher, "teacher", "", "network to fit to (.onnx), or a causal model that shall become sparser (.sim)")
+	f.StringArrayVar(&flags.teachers, "teacher", nil, "network to fit to (.onnx), or a causal model that shall become sparser (.sim); further ones are followed in fine-tuning")
 	f.StringVar(&flags.data, "data", "", dataHelp)
 	f.StringVar(&flags.states, "states", "", ".npz of states, instead of a teacher and data")
 	f.IntVar(&flags.nnz, "nnz", 0, "most nonzero numbers of A, B, C, D, b and d together")
@@ -94,10 +96,13 @@ or targets (q×m), what the outputs ought to be.`,
 }
 
 func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
+	if len(flags.teachers) > 0 {
+		flags.teacher = flags.teachers[0]
+	}
 	if err := flags.check(cmd); err != nil {
 		return err
 	}
-	if err := writable(flags.output, flags.teacher, flags.states, flags.data); err != nil {
+	if err := writable(flags.output, append(flags.teachers, flags.states, flags.data)...); err != nil {
 		return err
 	}
 	job, err := flags.open(e)

@@ -43,6 +43,8 @@ func (f *fitFlags) check(cmd *cobra.Command) error {
 		return usagef("--data is missing: the teacher is run on its training part")
 	case f.states != "" && f.data != "":
 		return usagef("--states brings its own samples: leave --data out")
+	case len(f.teachers) > 1 && f.epochs == 0:
+		return usagef("--teacher %s: further teachers are followed in fine-tuning; leave them out with --epochs 0", f.teachers[1])
 	case f.validation != "" && f.drop == 0:
 		return usagef("--validation is for --drop; give that, or leave it out")
 	case f.validation != "" && f.states != "":
@@ -128,7 +130,7 @@ func trainerOptions(f *fitFlags) trainer.Options {
 
 // compiledSize is how many bytes compile writes for a model with its default options.
 func compiledSize(m *model.Model) (int, error) {
-	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecHuff0})
+	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecPacked})
 	return len(data), err
 }
 
@@ -150,6 +152,13 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 	if f.augment == "auto" {
 		o.Image = set.Image
 	}
+	for _, path := range f.teachers[min(1, len(f.teachers)):] {
+		further, err := openTeacherJob(path, set)
+		if err != nil {
+			return err
+		}
+		o.Ensemble = append(o.Ensemble, further.source)
+	}
 	if f.validation == "" {
 		return nil
 	}
@@ -160,17 +169,26 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 	if o.InputLo != nil && len(o.InputLo) == validation.Features {
 		validation = validation.Within(o.InputLo, o.InputHi)
 	}
-	data, err := readFile(f.teacher)
+	on, err := openTeacherJob(f.teacher, validation)
 	if err != nil {
 		return err
-	}
-	on, err := teacherJob(f.teacher, data, validation)
-	if err != nil {
-		return fmt.Errorf("%s on %s: %w", f.teacher, f.validation, err)
 	}
 	supervision, err := f.supervision(validation, on.source.Shape().Outputs)
 	o.Validation = &trainer.Validation{Source: on.source, Supervision: supervision}
 	return err
+}
+
+// openTeacherJob opens a teacher on the training part of a set.
+func openTeacherJob(path string, set *dataset.Set) (*fitJob, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	job, err := teacherJob(path, data, set)
+	if err != nil {
+		return nil, fmt.Errorf("%s on %s: %w", path, set.Name, err)
+	}
+	return job, nil
 }
 
 // supervision is the task of a set, nil where it is not that of a teacher with so many outputs.

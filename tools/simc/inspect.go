@@ -10,6 +10,7 @@ import (
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/format/sparse"
 	"github.com/spf13/cobra"
 )
 
@@ -28,8 +29,10 @@ func newInspect(e *env) *cobra.Command {
 		Use:   "inspect FILE",
 		Short: "Tell what is in a .sim, .simb or .onnx file",
 		Long: `Inspect tells dimensions, nonzeros, bytes, schedule and bounds of a compiled model, dimensions, nonzeros,
-activations and origin of a float model, nodes and tensors of a network. A compiled file is verified
-first, as on a device. Long lists are cut; --json has them whole.`,
+activations and origin of a float model, nodes and tensors of a network. Steps are what a kernel of
+512-bit registers takes for one pass over the weights: 16 rows at once, of each up to 4 weights within
+128 consecutive activations. A compiled file is verified first, as on a device. Long lists are cut;
+--json has them whole.`,
 		Example: `  simc inspect model.simb -v`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -130,7 +133,20 @@ func networkFacts(graph *onnx.Graph) []fact {
 	}
 }
 
+// stepLayout is that of the widest kernel.
+var stepLayout = sparse.WindowLayout{Rows: 16, Lanes: 4, Window: 128}
+
+// stepsFact tells what a kernel of 512-bit registers takes for one pass over the weights.
+func stepsFact[V sparse.Value](weights *sparse.Matrix[V], groups [][]int) fact {
+	f := fact{name: fmt.Sprintf("steps (%v)", stepLayout), key: "steps"}
+	if packing, err := weights.PackWindows(groups, stepLayout); err == nil {
+		f.value = packing.Steps()
+	}
+	return f
+}
+
 func floatFacts(m *model.Model) []fact {
+	plan := m.Plan()
 	by := m.NNZ()
 	counts := make([]int, model.KindCount)
 	for _, a := range m.Activations {
@@ -145,6 +161,7 @@ func floatFacts(m *model.Model) []fact {
 	return []fact{
 		{"kind", "kind", fileKind("sim")}, {"inputs", "inputs", m.Inputs()}, {"states", "states", m.States()}, {"outputs", "outputs", m.Outputs()},
 		{"nonzeros", "nnz", by.Total()}, {"nonzeros by part", "nnz_by", parts(by)},
+		stepsFact(plan.Weights, plan.Groups),
 		{"activations", "activations", strings.Join(kinds, ", ")}, {"decision", "decision", string(m.Decision)},
 		{"provenance", "provenance", map[string]string(m.Provenance)},
 	}
@@ -173,18 +190,30 @@ func (p parts) String() string {
 func compiledFacts(file *simb.File, verbose bool) []fact {
 	m := file.Model()
 	var schedule []string
+	var groups [][]int // of rows: the segments, then the outputs
+	row := 0
+	group := func(rows int) {
+		var g []int
+		for range rows {
+			g = append(g, row)
+			row++
+		}
+		groups = append(groups, g)
+	}
 	for _, segment := range m.Schedule {
+		group(segment.States)
 		if segment.Sweeps == 0 {
 			schedule = append(schedule, fmt.Sprintf("level of %d", segment.States))
 		} else {
 			schedule = append(schedule, fmt.Sprintf("loop of %d (at most %d sweeps)", segment.States, segment.Sweeps))
 		}
 	}
+	group(m.Outputs())
 	c := &m.Certificates
 	facts := []fact{
 		{"kind", "kind", fileKind("simb")}, {"inputs", "inputs", m.SourceInputs}, {"inputs read", "inputs_read", len(m.Inputs)},
 		{"states", "states", m.States()}, {"outputs", "outputs", m.Outputs()}, {"bits", "bits", int(m.Width)},
-		{"nonzeros", "nnz", m.NNZ()}, {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
+		{"nonzeros", "nnz", m.NNZ()}, stepsFact(m.Weights, groups), {"bytes by part", "bytes_by", bytesBy(file.Info())}, {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
 		{"schedule", "schedule", strings.Join(schedule, ", ")}, {"decision", "decision", []string{"none", "argmax", "argmin"}[m.Decision]},
 		{"error bound, box", "error_bound_box", outputBounds(c.Box)}, {"error bound, unsaturated", "error_bound_calibrated", outputBounds(c.Calibrated)},
 		{"Lipschitz constants", "lipschitz", c.Lipschitz}, {"self-tests", "self_tests", len(m.SelfTest)}, {"sequence", "sequence", m.Sequence},
@@ -197,6 +226,39 @@ func compiledFacts(file *simb.File, verbose bool) []fact {
 		}
 	}
 	return facts
+}
+
+// partBytes shows where a compiled file's bytes are.
+type partBytes struct {
+	Weights  int `json:"weights"`
+	Inputs   int `json:"inputs"`
+	Rows     int `json:"rows"` // states and outputs, tables, the schedule
+	Claims   int `json:"claims"`
+	SelfTest int `json:"self_test"`
+	Frame    int `json:"frame"` // header, digest, directory
+}
+
+func (b partBytes) String() string {
+	return fmt.Sprintf("weights %d, inputs %d, rows %d, claims %d, self-test %d, frame %d", b.Weights, b.Inputs, b.Rows, b.Claims, b.SelfTest, b.Frame)
+}
+
+func bytesBy(info simb.Info) partBytes {
+	by := partBytes{Frame: info.FrameBytes}
+	for _, s := range info.Sections {
+		switch part, _, _ := strings.Cut(s.Name, "."); part {
+		case "weights":
+			by.Weights += s.Stored
+		case "input":
+			by.Inputs += s.Stored
+		case "state", "row", "table", "segment":
+			by.Rows += s.Stored
+		case "test":
+			by.SelfTest += s.Stored
+		default:
+			by.Claims += s.Stored
+		}
+	}
+	return by
 }
 
 func outputBounds(e *simb.ErrorCertificate) []float32 {

@@ -66,9 +66,10 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"run " + in("m.simb") + " --classes --in " + frames, "rows classes"},
 		{"run " + in("m.simb") + " --in " + frames + " --out " + in("a.npy"), "rows file"},
 		{"inspect " + in("t.onnx"), "file file_bytes kind nodes parameters"},
-		{"inspect " + in("c.sim"), "file file_bytes kind inputs states outputs nnz nnz_by activations decision provenance provenance.source provenance.onnx.graph provenance.onnx.producer " + prefixed("nnz_by.", matrixKeys)},
-		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz ram_bytes macs schedule decision
-			error_bound_box error_bound_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed`},
+		{"inspect " + in("c.sim"), "file file_bytes kind inputs states outputs nnz nnz_by steps activations decision provenance provenance.source provenance.onnx.graph provenance.onnx.producer " + prefixed("nnz_by.", matrixKeys)},
+		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz steps ram_bytes macs schedule decision
+			error_bound_box error_bound_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
+			bytes_by ` + prefixed("bytes_by.", "weights inputs rows claims self_test frame")},
 		{"man " + t.TempDir(), "folder"},
 	} {
 		var object map[string]any

@@ -7,16 +7,18 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// affine is one reading of the model's rows, z = W·(u, x) + bias ± residual. Of the float model alone the
-// residual is zero; of the integers' real worth W̃ it is what separates that from the float model.
+// affine is one reading of the model's rows, z = W·(u − c, x) + bias ± residual, c the inputs of 𝒰 that are
+// nearest to zero. Of the float model alone the residual is zero; of the integers' real worth W̃ it is
+// what separates that from the float model. Where boxes are far from zero, sums taken from there would be of large
+// numbers that cancel.
 type affine struct {
 	weights *sparse.Matrix[float64]
 	bias    []Bounded
 	delta   *sparse.Matrix[float64] // ≥ |W − W̃|, on the same pattern; nil: zero
-	inputs  []interval              // the region 𝒰 of inputs
+	inputs  []interval              // the region 𝒰 of inputs, less c
 }
 
-// column returns the range of column j, given the states' reach.
+// column returns the range of column j, an input's less c, given the states' reach.
 func (f *affine) column(j int32, states reach) interval {
 	if int(j) < len(f.inputs) {
 		return f.inputs[j]
@@ -24,7 +26,7 @@ func (f *affine) column(j int32, states reach) interval {
 	return states[int(j)-len(f.inputs)]
 }
 
-// residual returns ρ of row i: |ΔW|·|(u, x)| + |Δb|, an upper bound, given the magnitudes of states.
+// residual returns ρ of row i: |ΔW|·|(u − c, x)| + |Δb + ΔW·c|, an upper bound, given the magnitudes of states.
 func (f *affine) residual(i int, magnitude func(state int) float64) float64 {
 	sum := f.bias[i].Error
 	if f.delta != nil {

@@ -17,6 +17,7 @@ type certifier struct {
 	tableErrors []float64 // per table
 	deltaU      []float64 // per input: half a step
 	proved      reach
+	overBox     []float32 // residuals of the error over the box
 	well        WellPosed // of |Ã| + |ΔA|
 }
 
@@ -45,11 +46,19 @@ func (p *Program) Certify() (string, error) {
 	return c.summary(), nil
 }
 
+// CertifyBriefly proves the same bounds again, a little larger and in as few digits as that allows: for a
+// file that makes use of it.
+func (p *Program) CertifyBriefly() (string, error) {
+	p.Certificates, p.own, p.inBrief = simb.Certificates{}, nil, true
+	return p.Certify()
+}
+
 // claimErrors proves reach and the two error claims, as far as they are finite. The calibrated claim
 // rests on reach where there are loops, and may use it elsewhere only where it is claimed.
 func (c *certifier) claimErrors() {
 	var residuals []float32
-	c.proved, residuals = c.reaches(c.real, &c.well)
+	c.proved, residuals = c.reaches(c.real, &c.well, c.roundResidual)
+	c.overBox = residuals
 	calibrated, _ := c.errors(nil)
 	box, own := c.errors(residuals)
 	switch {
@@ -70,6 +79,46 @@ func (c *certifier) claimErrors() {
 	if finite(calibrated.State, calibrated.Start, calibrated.Residual, calibrated.Output) {
 		c.Certificates.Calibrated = calibrated
 	}
+}
+
+// How much a figure of a brief file may exceed what is proved: residuals by a sixteenth of themselves or of
+// what requantisation adds to their row, those of gains by a hundred-and-twenty-eighth of the gain,
+// figures that users see by a thirty-second.
+const (
+	residualRoom = 1.0 / 16
+	gainRoom     = 1.0 / 128
+	figureRoom   = 1.0 / 32
+)
+
+// brief reports whether claims are to be short. Not with loops, whose enclosures need residuals as near as
+// bfloat16 comes.
+func (p *Program) brief() bool {
+	if !p.inBrief {
+		return false
+	}
+	for _, segment := range p.Segments {
+		if segment.Sweeps > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// roundResidual rounds the residual of row i up. Where claims are brief it is the one nearby, which then costs
+// nothing in the file, if that is as good: the residual of the row before, or of the same row over the box.
+func (c *certifier) roundResidual(i int, residual float64, nearby float32) float32 {
+	if !c.brief() {
+		return upShort(residual)
+	}
+	return fewestDigits(residual, float64(max(residual, c.rounding[i])*residualRoom), nearby)
+}
+
+// roundFigure rounds a bound of an output up.
+func (c *certifier) roundFigure(v float64) float32 {
+	if !c.brief() {
+		return upShort(v)
+	}
+	return fewestDigits(v, float64(v*figureRoom), 0)
 }
 
 // rowOfTable returns a row that reads table k; all of them have the same scale and zero point.

@@ -39,7 +39,7 @@ func (c *certifier) errors(residuals []float32) (*simb.ErrorCertificate, []ownEr
 	adds := make([]ownError, n+q)
 	own := func(i int) float64 { // what does not depend on the states' errors
 		if !overBox {
-			out.Residual[i] = upShort(c.real.residual(i, magnitude))
+			out.Residual[i] = c.roundResidual(i, c.real.residual(i, magnitude), c.overBox[i])
 		}
 		adds[i] = c.ownErrorOf(i, out.Residual[i], overBox)
 		return adds[i].total()
@@ -69,7 +69,7 @@ func (c *certifier) errors(residuals []float32) (*simb.ErrorCertificate, []ownEr
 		return nil
 	})
 	for k := range q {
-		out.Output[k] = upShort(c.through(n+k, out.State, own(n+k)))
+		out.Output[k] = c.roundFigure(c.through(n+k, out.State, own(n+k)))
 	}
 	return out, adds
 }

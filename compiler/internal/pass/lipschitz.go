@@ -24,7 +24,7 @@ func (c *certifier) lipschitz() {
 			own += times(math.Abs(values[k]), weight)
 			off += times(deltas[k], weight)
 		}
-		residual[i] = upShort(off * (1 + slack))
+		residual[i] = c.roundGain(i, own, float64(off*(1+slack)))
 		return float64((own + float64(residual[i])) * (1 + slack))
 	}
 	proved := true
@@ -40,11 +40,24 @@ func (c *certifier) lipschitz() {
 	})
 	lipschitz := make([]float32, q)
 	for k := range q {
-		lipschitz[k] = upShort(sum(n + k))
+		lipschitz[k] = c.roundFigure(sum(n + k))
 	}
 	if proved && finite(g, residual, lipschitz) {
 		c.Certificates.Lipschitz, c.Certificates.Gain, c.Certificates.GainResidual = lipschitz, g, residual
 	}
+}
+
+// roundGain rounds what the integers' gain of row i can be off by up. Where claims are brief it is the residual of
+// the error over the box where that is as good: rows that read inputs of about one unit have both alike.
+func (c *certifier) roundGain(i int, own, off float64) float32 {
+	if !c.brief() {
+		return upShort(off)
+	}
+	room, nearby := max(float64(off*residualRoom), float64(own*gainRoom)), float32(0)
+	if c.Certificates.Box != nil {
+		nearby = c.Certificates.Box.Residual[i]
+	}
+	return fewestDigits(off, room, nearby)
 }
 
 // loopGain finds a super-solution for the states of a loop: the recursion from below, inflated so little

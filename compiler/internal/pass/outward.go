@@ -1,6 +1,10 @@
 package pass
 
-import "math"
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
 
 // Everything that the compiler claims is computed in float64 and then moved to the safe side by
 // slack times the sum of the magnitudes that went into it. A sum of k products in float64 is off by
@@ -42,6 +46,26 @@ func upShort(x float64) float32 {
 		f = math.Float32frombits((bits | 0xFFFF) + 1)
 	}
 	return f
+}
+
+// fewestDigits returns a number in [x, x + room]: the one nearby if it lies there, else one of the fewest
+// significant bits, or the smallest bfloat16 ≥ x when there is none shorter.
+func fewestDigits(x, room float64, nearby float32) float32 {
+	if float64(nearby) >= x && float64(nearby) <= x+room {
+		return nearby
+	}
+	if !(x > leastScale) || math.IsInf(x, 0) {
+		return upShort(x)
+	}
+	if most := quant.RoundUp(float64((x+room)/2), 1); float64(most) >= x && float64(most) <= x+room {
+		return most // as large as may be: rows that come may have it too
+	}
+	for digits := 1; digits < quant.StepDigits; digits++ {
+		if short := quant.RoundUp(x, digits); float64(short) <= x+room {
+			return short
+		}
+	}
+	return upShort(x)
 }
 
 // downShort returns the largest bfloat16 ≤ x, −Inf below its range and for NaN.

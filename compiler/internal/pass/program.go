@@ -47,7 +47,8 @@ type Program struct {
 
 	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
 
-	asTrained int // rows that have their trained levels
+	asTrained int  // rows that have their trained levels
+	inBrief   bool // claims are to have few digits
 
 	Rows        []simb.Row
 	Tables      []simb.Table

@@ -16,8 +16,30 @@ const accumulatorLimit = 1<<31 - 1
 // suffice, and its upper bytes cost nothing in the file. A leaky slope needs more: it is a ratio of two.
 const (
 	multiplierBits = 8
+	fewLevelsBits  = 5
 	leakyBits      = 24
 )
+
+// search says which units of a row's sum are tried: multipliers of some bits, from and to shares of the
+// finest unit that cuts no weight.
+type search struct {
+	bits     int
+	from, to float64
+}
+
+// unitSearch returns how units are searched. With few levels a unit may cut the row's largest weights,
+// if the others gain by it.
+func (p *Program) unitSearch() search {
+	if p.fewLevels() {
+		return search{fewLevelsBits, 0.75, 1.5}
+	}
+	return search{multiplierBits, 1 + 0x1p-8, mostCoarser}
+}
+
+// fewLevels reports whether weights have fewer bits than a byte: then all else of a row has few digits too.
+func (p *Program) fewLevels() bool {
+	return p.Options.Planes == 1 && p.Options.Levels < quant.OnePlaneMax
+}
 
 // mostCoarser is how far above the finest unit of a row a better one is looked for. Rows are short: some
 // unit of 16 to 32 within an eighth of the finest has their weights nearer to integers.
@@ -78,7 +100,7 @@ func (p *Program) wantedUnit(i int) float64 {
 		}
 	}
 	unit := largest / limit
-	bias := math.Abs(p.Bias[i].Value)
+	bias := math.Abs(p.nearestValue(i).Value)
 	if unit == 0 {
 		unit = bias * 0x1p-20 // no weights: the bias has its own scale
 	}
@@ -107,6 +129,43 @@ func (p *Program) columnRange(j int32) (lo, hi int64) {
 	return 0, int64(p.Options.Width.Max())
 }
 
+// columnNearest returns the q of a column that is worth least: its zero point, or for an input whose box
+// leaves zero out, the limit next to it.
+func (p *Program) columnNearest(j int32) int64 {
+	lo, hi := p.columnRange(j)
+	return min(max(p.columnZero(j), lo), hi)
+}
+
+// nearestInput returns the real worth of columnNearest for an input: 0 unless its box leaves zero out.
+func (p *Program) nearestInput(j int32) float64 {
+	return float64(float64(p.InputPlan[j].Scale) * float64(p.nearestSteps(j)))
+}
+
+func (p *Program) nearestSteps(j int32) int64 {
+	return min(max(-int64(p.InputPlan[j].Zero), 0), int64(p.Options.Width.Max())-int64(p.InputPlan[j].Zero))
+}
+
+// nearestValue is b + Wc, the row's real value where every column is worth least: its bias, unless the
+// boxes of inputs leave zero out. That value is what the integers' bias is rounded for: were it the value
+// at zero, every weight's rounding would count for all the way from there to the box.
+func (p *Program) nearestValue(i int) Bounded {
+	out := p.Bias[i]
+	cols, values := p.Weights.Row(i)
+	size := math.Abs(out.Value)
+	for k, j := range cols {
+		if p.stateColumn(j) >= 0 || p.nearestSteps(j) == 0 {
+			continue
+		}
+		term := float64(float64(values[k]) * p.nearestInput(j))
+		out.Value += term
+		size += math.Abs(term)
+	}
+	if size > math.Abs(p.Bias[i].Value) {
+		out.Error += float64(size * float64(coefficientError*float64(len(cols))))
+	}
+	return out
+}
+
 // columnSteps returns the largest |q − z| of a column: 0 for a state whose limits leave it only zero.
 func (p *Program) columnSteps(j int32) int64 {
 	lo, hi := p.columnRange(j)
@@ -125,13 +184,14 @@ func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(i
 		return bits, nil
 	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
+	units := p.unitSearch()
 	for range 200 {
-		first, err := quant.NewMultiplier(float64(wanted*(1+0x1p-8))/float64(unit), multiplierBits)
+		first, err := quant.NewMultiplier(float64(wanted*units.from)/float64(unit), units.bits)
 		if err != nil {
 			return 0, fmt.Errorf("the finest step of its sum is %.3g steps of its value, no multiplier stands for that: scale its weights down: %w: %w", wanted/float64(unit), ErrUnfit, err)
 		}
 		best, nearest := quant.Multiplier{}, math.Inf(1)
-		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*mostCoarser); m = coarser(m) {
+		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
 			row.Multiplier = m
 			if _, fits := p.tryRow(i, unit, inLoop); !fits {
 				continue
@@ -150,29 +210,32 @@ func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(i
 	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: its weights times the zero points of what it reads are too large, declare a box nearer to zero: %w", ErrUnfit)
 }
 
-// coarser returns the next multiplier of multiplierBits.
-func coarser(m quant.Multiplier) quant.Multiplier {
-	step := max(1, m.M>>(multiplierBits-1))
-	if m.M+step == 1<<multiplierBits && m.S > quant.MinShift {
-		return quant.Multiplier{M: 1 << (multiplierBits - 1), S: m.S - 1}
+// coarser returns the next multiplier of the given bits.
+func coarser(m quant.Multiplier, bits int) quant.Multiplier {
+	step := max(1, m.M>>(bits-1))
+	if m.M+step == 1<<bits && m.S > quant.MinShift {
+		return quant.Multiplier{M: 1 << (bits - 1), S: m.S - 1}
 	}
 	return quant.Multiplier{M: m.M + step, S: m.S}
 }
 
-// distanceOf bounds |W − W̃|·(|u|, |x|) + |b − b̃| of a row, in the real numbers of its argument, from what
-// the columns can be worth.
+// distanceOf bounds how far the integers of a row are from it, in the real numbers of its argument: where
+// every column is worth least, and from there on.
 func (p *Program) distanceOf(i int, unit float32) float64 {
 	r := float64(float64(unit) * p.Rows[i].Multiplier.Ratio())
 	cols, values := p.Weights.Row(i)
-	sum, bias := 0.0, int64(p.Rows[i].Bias)
+	sum, value := 0.0, int64(p.Rows[i].Bias)
 	for k, j := range cols {
-		q, z := int64(p.Quantised.Data[int(p.Quantised.Indptr[i])+k]), p.columnZero(j)
-		bias += q * z
-		scale := p.columnScale(j)
+		q, nearest := int64(p.Quantised.Data[int(p.Quantised.Indptr[i])+k]), p.columnNearest(j)
+		value += q * nearest
+		scale, steps := p.columnScale(j), p.columnSteps(j)
+		if nearest != p.columnZero(j) {
+			steps = int64(p.Options.Width.Max()) // from there on
+		}
 		off := math.Abs(float64(values[k]) - float64(float64(q)*r)/scale)
-		sum += float64(off * float64(scale*float64(p.columnSteps(j))))
+		sum += float64(off * float64(scale*float64(steps)))
 	}
-	return sum + math.Abs(p.Bias[i].Value-float64(float64(bias)*r))
+	return sum + math.Abs(p.nearestValue(i).Value-float64(float64(value)*r))
 }
 
 // tryRow rounds the row in the unit that its multiplier stands for and reports whether every bound of
@@ -183,7 +246,7 @@ func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int
 		return 0, false
 	}
 	r := float64(float64(unit) * row.Multiplier.Ratio())
-	bias := math.Floor(p.Bias[i].Value/r + 0.5)
+	bias := math.Floor(p.nearestValue(i).Value/r + 0.5)
 	if !(math.Abs(bias) <= accumulatorLimit) {
 		return 0, false
 	}
@@ -221,8 +284,8 @@ func leakyMultiplier(ratio float64) quant.Multiplier {
 	return m
 }
 
-// roundWeights fills in the integers of row i in units r. It returns −Σ w·z and, per plane, Σ |w|·q for
-// the largest q: the bounds that a reader computes.
+// roundWeights fills in the integers of row i in units r. It returns −Σ w·q for the q of columnNearest and,
+// per plane, Σ |w|·q for the largest q: the bounds that a reader computes.
 func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total int64, planeSums [2]int64) {
 	row := &p.Rows[i]
 	lo, hi := -float64(p.Options.Levels), float64(p.Options.Levels)
@@ -249,7 +312,7 @@ func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total
 		_, most := p.columnRange(j)
 		planeSums[0] += abs64(high) * most
 		planeSums[1] += abs64(low) * most
-		total -= int64(out[k]) * p.columnZero(j)
+		total -= int64(out[k]) * p.columnNearest(j)
 	}
 	return total, planeSums
 }

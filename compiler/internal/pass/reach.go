@@ -10,12 +10,15 @@ import (
 // witness v proves, |x| ≤ t·v, and iterates the interval map from there: the map takes the first box into
 // itself, so every iterate contains the next and each is inductive, and by uniqueness contains the
 // equilibrium. It returns the reach of the states, in float32 values, and the residuals it used,
-// rounded up, for all rows. What is not bounded is infinite.
-func (p *Program) reaches(f *affine, well *WellPosed) (reach, []float32) {
+// rounded up by round, for all rows. What is not bounded is infinite.
+func (p *Program) reaches(f *affine, well *WellPosed, round func(i int, residual float64, nearby float32) float32) (reach, []float32) {
 	states := make(reach, p.states())
 	residuals := make([]float32, p.states()+p.outputs())
+	put := func(i int) {
+		residuals[i] = round(i, f.residual(i, states.magnitude), residuals[max(i-1, 0)])
+	}
 	step := func(i int) interval {
-		residuals[i] = upShort(f.residual(i, states.magnitude))
+		put(i)
 		return short(activate(p.activation(i), f.preactivation(i, states, float64(residuals[i]))))
 	}
 	_ = p.eachSegment(func(segment *simb.Segment, first, end int) error {
@@ -28,12 +31,12 @@ func (p *Program) reaches(f *affine, well *WellPosed) (reach, []float32) {
 		p.encloseLoop(f, well, states, first, end)
 		tightenLoop(states, first, end, step)
 		for i := first; i < end; i++ {
-			residuals[i] = upShort(f.residual(i, states.magnitude))
+			put(i)
 		}
 		return nil
 	})
 	for i := p.states(); i < len(residuals); i++ {
-		residuals[i] = upShort(f.residual(i, states.magnitude))
+		put(i)
 	}
 	return states, residuals
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// realised returns the integers' real worth W̃, b̃ and how far both are from the float model.
+// realised returns the integers' real worth W̃, b̃ + W̃c and how far both are from the float model.
 func (p *Program) realised(m *simb.Model) *affine {
 	w := p.Weights
 	f := &affine{
@@ -23,13 +23,13 @@ func (p *Program) realised(m *simb.Model) *affine {
 		for k := w.Indptr[i]; k < w.Indptr[i+1]; k++ {
 			j := w.Indices[k]
 			q := int64(p.Quantised.Data[k])
-			bias += q * p.columnZero(j)
+			bias += q * p.columnNearest(j)
 			worth := float64(float64(float64(q)*r) / p.columnScale(j))
 			f.weights.Data[k] = worth
 			f.delta.Data[k] = distance(float64(w.Data[k]), worth)
 		}
-		worth := float64(float64(bias) * r)
-		f.bias[i] = Bounded{worth, distance(p.Bias[i].Value, worth) + p.Bias[i].Error}
+		worth, exact := float64(float64(bias)*r), p.nearestValue(i)
+		f.bias[i] = Bounded{worth, distance(exact.Value, worth) + exact.Error}
 	}
 	return f
 }

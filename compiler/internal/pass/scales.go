@@ -41,8 +41,11 @@ func (p *Program) Ranges() (string, error) {
 		}
 		p.InputPlan[k] = simb.Input{Source: int32(j), Scale: scale, Zero: zero, Lo: lo, Hi: hi}
 	}
-	f := &affine{weights: widened(p.Weights), bias: p.Bias, inputs: p.inputRegion()}
-	p.floatReach, _ = p.reaches(f, &p.Wellposed)
+	f := &affine{weights: widened(p.Weights), bias: make([]Bounded, len(p.Bias)), inputs: p.inputRegion()}
+	for i := range f.bias {
+		f.bias[i] = p.nearestValue(i)
+	}
+	p.floatReach, _ = p.reaches(f, &p.Wellposed, func(_ int, residual float64, _ float32) float32 { return upShort(residual) })
 	p.coverSweeps(f, p.floatReach)
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
@@ -68,13 +71,15 @@ func widened(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
 	return out
 }
 
-// inputRegion returns 𝒰: all reals that quantise to an input of the plan without saturating.
+// inputRegion returns 𝒰 less c: how far from nearestInput the reals are that quantise to an input of the
+// plan without saturating.
 func (p *Program) inputRegion() []interval {
 	q := float64(p.Options.Width.Max())
 	region := make([]interval, len(p.InputPlan))
 	for k, input := range p.InputPlan {
 		s, z := float64(input.Scale), float64(input.Zero)
-		lo, hi := float64(s*(-z-0.5-inputSlack)), float64(s*(q-z+0.5+inputSlack))
+		c := float64(p.nearestSteps(int32(k)))
+		lo, hi := float64(s*(-z-c-0.5-inputSlack)), float64(s*(q-z-c+0.5+inputSlack))
 		size := math.Abs(lo) + math.Abs(hi)
 		region[k] = interval{lo - float64(size*0x1p-48), hi + float64(size*0x1p-48)}
 	}
@@ -191,7 +196,7 @@ func stateRange(a model.Activation, v interval) quant.StateRange {
 func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, least float64) {
 	q := p.Options.Width.Max()
 	row.Hi = uint16(q)
-	row.Scale = stateRange(a, use).Step(p.Options.Width, least, quant.StepDigits)
+	row.Scale = stateRange(a, use).Step(p.Options.Width, least, p.stepDigits())
 	switch a.Kind {
 	case model.ReLU:
 		row.Saturates = simb.SaturatesHigh
@@ -212,6 +217,14 @@ func (p *Program) shapeRow(row *simb.Row, a model.Activation, use interval, leas
 	case model.Sigmoid:
 		row.Table = p.table(simb.Sigmoid, row)
 	}
+}
+
+// stepDigits returns the significant bits of a state's step.
+func (p *Program) stepDigits() int {
+	if p.fewLevels() {
+		return quant.TrainedStepDigits
+	}
+	return quant.StepDigits
 }
 
 // shapeTwoSided covers a range on both sides of zero; both clamps count as saturations.

@@ -20,6 +20,7 @@ type recursion struct {
 	step     *sparse.Matrix[float64] // γ|Ã| within the loop
 	constant []float64
 	start    []float64 // e⁰
+	steps    []float64 // what one step of each state is worth
 }
 
 // recursion prepares the error recursion of a loop, given what each of its states adds.
@@ -29,6 +30,7 @@ func (c *certifier) recursion(first, end int, out *simb.ErrorCertificate, own []
 		r.constant[i-first] = c.through(i, out.State, own[i-first])
 		r.start[i-first] = float64(out.Start[i])
 		slope := gain(c.activation(i).Kind)
+		r.steps = append(r.steps, float64(c.Rows[i].Scale))
 		_, values := r.step.Row(i - first)
 		for k := range values {
 			values[k] = float64(values[k] * slope)
@@ -38,11 +40,14 @@ func (c *certifier) recursion(first, end int, out *simb.ErrorCertificate, own []
 }
 
 // iterate computes e¹, e², … and calls visit with each until it returns false.
-func (r *recursion) iterate(visit func(k uint32, e []float64) bool) {
+func (r *recursion) iterate(visit func(k uint32, e []float64) bool) { r.iterateWith(r.constant, visit) }
+
+// iterateWith does so with another constant.
+func (r *recursion) iterateWith(constant []float64, visit func(k uint32, e []float64) bool) {
 	e, next := append([]float64(nil), r.start...), make([]float64, len(r.start))
 	for k := uint32(1); ; k++ {
 		for i := range next {
-			next[i] = float64((rowTimes(r.step, i, e) + r.constant[i]) * (1 + slack))
+			next[i] = float64((rowTimes(r.step, i, e) + constant[i]) * (1 + slack))
 		}
 		e, next = next, e
 		if !visit(k, e) {
@@ -52,8 +57,10 @@ func (r *recursion) iterate(visit func(k uint32, e []float64) bool) {
 }
 
 // sweepsNeeded returns the smallest K after which every state's bound is within sweepTolerance of the
-// limit of the recursion. Where nothing bounds the start, it returns the K after which a contraction by
-// kappa leaves less than a step.
+// limit of the recursion, and what is left of the start is less than a step: where rounding leaves a
+// bound as large as the start, the first alone would be met at once, though the states have hardly
+// moved. Where nothing bounds the start, it returns the K after which a contraction by kappa leaves less
+// than a step.
 func (r *recursion) sweepsNeeded(kappa float64) uint32 {
 	for i := range r.start {
 		if v := r.start[i] + r.constant[i]; math.IsInf(v, 0) || math.IsNaN(v) {
@@ -77,6 +84,20 @@ func (r *recursion) sweepsNeeded(kappa float64) uint32 {
 			}
 		}
 		sweeps = k
+		return false
+	})
+	return max(sweeps, r.sweepsToAStep())
+}
+
+// sweepsToAStep returns the smallest K after which less than a step is left of the start in every state.
+func (r *recursion) sweepsToAStep() (sweeps uint32) {
+	r.iterateWith(make([]float64, len(r.start)), func(k uint32, e []float64) bool {
+		sweeps = k
+		for i, v := range e {
+			if v > r.steps[i] {
+				return k < maxSweeps
+			}
+		}
 		return false
 	})
 	return sweeps

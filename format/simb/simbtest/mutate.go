@@ -135,15 +135,8 @@ func resize(rng *rand.Rand, _ *Layout, data []byte) []byte {
 // contents changes what a section decodes to, drops it, empties it or moves it to another section, and
 // writes the file anew around it.
 func contents(rng *rand.Rand, l *Layout, data []byte) []byte {
-	list := make([]section, 0, len(l.Sections))
-	for _, s := range l.Sections {
-		raw, ok := decode(s, data[s.Payload[0]:s.Payload[1]])
-		if !ok {
-			return data
-		}
-		list = append(list, section{id: s.ID, element: s.Element, raw: append([]byte(nil), raw...)})
-	}
-	if len(list) == 0 {
+	list, ok := contentsOf(l, data)
+	if !ok || len(list) == 0 {
 		return data
 	}
 	k := rng.IntN(len(list))
@@ -173,6 +166,36 @@ func contents(rng *rand.Rand, l *Layout, data []byte) []byte {
 type section struct {
 	id, element int
 	raw         []byte
+}
+
+// contentsOf returns copies of the decoded sections of a file, those of a packed one in the order of other
+// files: it is written anew as one of them, without the feature bit.
+func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
+	for _, s := range l.Sections {
+		raw, ok := decode(l, data, s)
+		if !ok {
+			return nil, false
+		}
+		if s.Codec != 2 {
+			list = append(list, section{id: s.ID, element: s.Element, raw: append([]byte(nil), raw...)})
+			continue
+		}
+		u, _ := unpack(l, data, s)
+		for id := 1; id <= 4; id++ {
+			if raw := u.sections[id]; raw != nil {
+				list = append(list, section{id, 1, raw})
+			}
+		}
+		for _, e := range packedElements {
+			if raw := u.sections[e.id]; raw != nil {
+				list = append(list, section{e.id, e.bytes, raw})
+			}
+		}
+		if at := l.Fields[2]; at[1] > at[0] {
+			data[at[0]] &^= 16
+		}
+	}
+	return list, true
 }
 
 // rewrite builds a file with the same fields around other sections, stored raw. It lays the parts out in

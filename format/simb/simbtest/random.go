@@ -26,6 +26,7 @@ type Options struct {
 	NoLoops   bool
 	OnePlane  bool
 	NoClaims  bool // no certificates
+	Derived   bool // witnesses left out, where there are no loops and a claim is made
 	SelfTests int  // cases; chance takes 0 to 2
 }
 
@@ -43,6 +44,9 @@ func Random(rng *rand.Rand, o Options) *simb.Model {
 	g.rows()
 	if !o.NoClaims {
 		g.certificates()
+	}
+	if loops, _ := g.m.LoopStates(); o.Derived && loops == 0 {
+		g.m.Certificates = g.m.Certificates.Derive()
 	}
 	g.selfTests()
 	return g.m

@@ -122,7 +122,7 @@ func FixChecksums(data []byte) []byte {
 		return data
 	}
 	for _, s := range l.Sections {
-		if raw, ok := decode(s, data[s.Payload[0]:s.Payload[1]]); ok {
+		if raw, ok := decode(l, data, s); ok {
 			binary.LittleEndian.PutUint32(data[s.Line+12:], crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)))
 		}
 	}
@@ -138,9 +138,13 @@ func Decoded(data []byte) (sections map[int][]byte, ok bool) {
 	}
 	sections = map[int][]byte{}
 	for _, s := range l.Sections {
-		raw, ok := decode(s, data[s.Payload[0]:s.Payload[1]])
+		raw, ok := decode(l, data, s)
 		if !ok || crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(data[s.Line+12:]) {
 			return nil, false
+		}
+		if s.Codec == 2 {
+			u, _ := unpack(l, data, s)
+			return u.sections, true
 		}
 		sections[s.ID] = raw
 	}
@@ -148,9 +152,17 @@ func Decoded(data []byte) (sections map[int][]byte, ok bool) {
 }
 
 // decode decodes a section of reasonable size as SPEC.md says.
-func decode(s Section, stored []byte) ([]byte, bool) {
-	if s.Codec == 0 {
+func decode(l *Layout, data []byte, s Section) ([]byte, bool) {
+	stored := data[s.Payload[0]:s.Payload[1]]
+	switch s.Codec {
+	case 0:
 		return stored, true
+	case 2:
+		u, ok := unpack(l, data, s)
+		if !ok {
+			return nil, false
+		}
+		return u.all, true
 	}
 	if s.Element < 1 || s.Length < 0 || s.Length%s.Element != 0 || s.Length > 1<<20 { // negative: an int of 32 bits
 		return nil, false

@@ -1,6 +1,6 @@
-/* Reads a raw-coded .simb file, runs its self-test cases and prints what came out. Written from SPEC.md
- * alone, to show that it suffices; the numbers in brackets are its sections. It checks every offset that
- * it follows, but not the meaning: it is no verifying reader.
+/* Reads a raw or packed .simb file, runs its self-test cases and prints what came out. Written from SPEC.md
+ * and PACKED.md alone, to show that they suffice; the numbers in brackets are SPEC.md's sections. It checks
+ * every offset that it follows, but not the meaning: it is no verifying reader.
  *
  *   cc -std=c99 -O2 -Wall -o reader reader.c && ./reader model.simb
  */
@@ -49,6 +49,14 @@ static uint64_t vector(int id, int element, uint64_t *count) {
 /* [3] Sections: decoded bytes by id, zeros when absent. */
 static struct { uint8_t *bytes; uint64_t length; int element; } sections[128];
 
+static uint64_t element(int id, uint64_t k) {
+    if (!sections[id].bytes) return 0;
+    if ((k + 1) * sections[id].element > sections[id].length) die("a section is too short");
+    return number(sections[id].bytes + k * sections[id].element, sections[id].element);
+}
+
+#include "packed.h"
+
 static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *from, const uint8_t *end) {
     uint64_t count = length / element;
     for (int plane = 0; plane < element; plane++)
@@ -56,7 +64,7 @@ static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *fr
             uint64_t n = count - k < 131072 ? count - k : 131072;
             if (end - from < 2) die("a chunk is cut short");
             int tag = *from++;
-            if (tag == 1) die("huff0 is not for this reader: compile with the raw codec");
+            if (tag == 1) die("huff0 is not for this reader: compile with the packed or raw codec");
             if (tag > 2 || (tag == 0 && (uint64_t)(end - from) < n)) die("a bad chunk");
             for (uint64_t stop = k + n; k < stop; k++) to[k * element + plane] = tag == 2 ? *from : *from++;
             if (tag == 2) from++;
@@ -64,27 +72,26 @@ static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *fr
     if (from != end) die("bytes are left over in a section");
 }
 static void read_sections(void) {
-    uint64_t lines, size, directory = vector(25, 16, &lines), payload = vector(26, 1, &size);
+    uint64_t lines, left, directory = vector(25, 16, &lines), payload = vector(26, 1, &left);
     for (uint64_t k = 0; k < lines; k++) {
         const uint8_t *line = at(directory + 16 * k, 16);
-        uint64_t id = number(line, 2), length = number(line + 4, 4), stored = number(line + 8, 4);
-        if (stored > size) die("a section is longer than the payload");
-        const uint8_t *from = at(payload, stored);
-        payload += stored, size -= stored;
+        uint64_t id = number(line, 2), length = number(line + 4, 4), bytes = number(line + 8, 4);
+        if (bytes > left) die("a section is longer than the payload");
+        const uint8_t *from = at(payload, bytes);
+        payload += bytes, left -= bytes;
         if (id >= 0x8000) continue;
         if (id >= 128 || line[3] == 0) die("an unknown section");
+        if (id == 5 && line[2] == 2) {
+            unpack(from, from + bytes);
+            continue;
+        }
         sections[id].element = line[3];
         sections[id].length = length;
         sections[id].bytes = get(length);
-        if (line[2] == 1) unplane(sections[id].bytes, length, line[3], from, from + stored);
-        else if (line[2] == 0 && stored == length) memcpy(sections[id].bytes, from, length);
+        if (line[2] == 1) unplane(sections[id].bytes, length, line[3], from, from + bytes);
+        else if (line[2] == 0 && bytes == length) memcpy(sections[id].bytes, from, length);
         else die("a bad section");
     }
-}
-static uint64_t element(int id, uint64_t k) {
-    if (!sections[id].bytes) return 0;
-    if ((k + 1) * sections[id].element > sections[id].length) die("a section is too short");
-    return number(sections[id].bytes + k * sections[id].element, sections[id].element);
 }
 static uint32_t varint(int id, uint64_t *k) {
     uint32_t v = 0;
@@ -188,7 +195,7 @@ int main(int argc, char **argv) {
     file_size = fread(file, 1, 1 << 24, in);
     fclose(in);
     if (file_size < 8 || memcmp(file + 4, "SIMB", 4)) die("not a compiled model");
-    if (scalar(1, 2) > 1 || scalar(2, 8) & ~(uint64_t)14) die("a version or feature that this reader does not know");
+    if (scalar(1, 2) > 2 || scalar(2, 8) & ~(uint64_t)62) die("a version or feature that this reader does not know");
     width = (int)scalar(7, 1), maximum = (1 << width) - 1;
     inputs = scalar(12, 4), states = scalar(13, 4), outputs = scalar(14, 4), segments = scalar(17, 4);
     read_sections();

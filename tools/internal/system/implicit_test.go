@@ -251,3 +251,42 @@ func mixedLoop() *model.Model {
 		}[i%model.KindCount]
 	})
 }
+
+// TestLoopsSettleWhereBoundsAreVacuous: seven bits in a long memory leave a proved error as large as the
+// states themselves, which a single sweep would satisfy. The states must come near their equilibrium still.
+func TestLoopsSettleWhereBoundsAreVacuous(t *testing.T) {
+	const n = 24
+	dense := looped(rand.New(rand.NewPCG(17, 3)), n, 0.97)
+	for k, v := range dense {
+		dense[k] = float32(math.Abs(float64(v))) // nothing cancels
+	}
+	m := implicit(4, n, dense, func(int) model.Activation { return model.Activation{Kind: model.Tanh} })
+	for i := range m.StateBias { // near zero, where tanh is steepest
+		m.StateBias[i] = 0
+		cols, values := m.B.Row(i)
+		for k, j := range cols {
+			m.StateBias[i] -= values[k] * (m.InputLo[j] + m.InputHi[j]) / 2
+		}
+	}
+	data, report, err := compiler.Compile(m, compiler.Options{Bits: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := simb.Open(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := 0.0
+	for _, e := range file.Model().Certificates.Box.State {
+		claimed = max(claimed, float64(e))
+	}
+	w := watch(t, m, data)
+	w.run(t, 300)
+	t.Logf("κ %.3f, %d sweeps, largest proved error of a state %.3g, largest share of it seen %.3f", report.WellPosed.Kappa, w.sweeps(), claimed, w.stateShare)
+	if claimed < 1 {
+		t.Errorf("the proved error is %g: not vacuous, nothing is tested", claimed)
+	}
+	if off := w.stateShare * claimed; off > 0.25 {
+		t.Errorf("a state is %.2g from its equilibrium", off)
+	}
+}

@@ -1,13 +1,17 @@
 package system
 
 import (
+	"archive/zip"
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/npz"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/verify"
 	simrt "github.com/sparse-implicit/sim/runtime"
@@ -19,16 +23,20 @@ import (
 // long reports whether the long form of a test is asked for.
 func long() bool { return os.Getenv("SIM_LONG") != "" }
 
-// tuningEpochs is how many epochs of fine-tuning the tests of real data give their models: SIM_EPOCHS, or none.
-func tuningEpochs(t *testing.T) int {
+// tuningEpochs is how many epochs of fine-tuning the tests of real data give their models: SIM_EPOCHS, where
+// auto is what simc fit chooses for so many samples, or none.
+func tuningEpochs(t *testing.T, samples int) int {
 	t.Helper()
 	text := os.Getenv("SIM_EPOCHS")
 	if text == "" {
 		return 0
 	}
+	if text == "auto" {
+		return trainer.DefaultEpochs(samples)
+	}
 	epochs, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatalf("SIM_EPOCHS=%s: a number of epochs is needed", text)
+		t.Fatalf("SIM_EPOCHS=%s: a number of epochs, or auto, is needed", text)
 	}
 	return epochs
 }
@@ -63,7 +71,10 @@ func fittedTo(t *testing.T, network *teacher.Network, set *dataset.Set, o traine
 		o.Task = trainer.Regression
 	}
 	if o.Epochs > 0 {
-		o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
+		if o.Supervision == nil {
+			o.Supervision = &trainer.Supervision{Labels: set.Train.Labels, Targets: set.Train.Targets}
+		}
+		o.Image = set.Image
 	}
 	return fitted(t, source, o)
 }
@@ -152,4 +163,32 @@ func scoreOf(outputs []float32, set *dataset.Set, part dataset.Part) score {
 		s.balanced += v / float64(set.Classes)
 	}
 	return s
+}
+
+// array is one of an NPZ file.
+type array struct {
+	shape  []int
+	values []float32
+}
+
+func writeNPZ(t *testing.T, path string, arrays map[string]array) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	archive := zip.NewWriter(file)
+	for _, name := range slices.Sorted(maps.Keys(arrays)) {
+		member, err := archive.Create(name + ".npy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := npz.WriteNPY(member, arrays[name].shape, arrays[name].values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

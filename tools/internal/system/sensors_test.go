@@ -41,7 +41,7 @@ var sensorSets = []sensorSet{
 // then made anew on the whole training part and judged once on the test part.
 //
 //	SIM_LONG=1 go test -v -run Sensors ./tools/internal/system
-//	SIM_LONG=1 SIM_EPOCHS=20 go test -v -run Sensors ./tools/internal/system   # with fine-tuning
+//	SIM_LONG=1 SIM_EPOCHS=auto go test -v -run Sensors ./tools/internal/system   # with fine-tuning
 func TestSensorsFromRawReadings(t *testing.T) {
 	for _, s := range sensorSets {
 		t.Run(s.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func (s sensorSet) choose(t *testing.T, inner *dataset.Set) choice {
 	}
 	large, most := s.sizes[len(s.sizes)-1], -1.0
 	for _, percent := range s.percents {
-		_, compiled, bytes := s.fit(t, network, inner, percent, large)
+		_, compiled, bytes := s.fit(t, network, inner, choice{s, c.weights, percent, large})
 		v := s.judged(compiled)
 		t.Logf("validation: box without %4g %%  %5d nonzeros  .simb %v  %d bytes", percent, large, compiled, bytes)
 		if v > most {
@@ -122,7 +122,7 @@ func (s sensorSet) choose(t *testing.T, inner *dataset.Set) choice {
 	}
 	c.size = large
 	for _, size := range s.sizes {
-		float, compiled, bytes := s.fit(t, network, inner, c.percent, size)
+		float, compiled, bytes := s.fit(t, network, inner, choice{s, c.weights, c.percent, size})
 		near := s.judged(compiled) >= best-0.01
 		t.Logf("validation: %5d nonzeros  .sim %v  .simb %v  %5d bytes, within a point: %v", size, float, compiled, bytes, near)
 		if near && size < c.size {
@@ -133,17 +133,25 @@ func (s sensorSet) choose(t *testing.T, inner *dataset.Set) choice {
 }
 
 // fit fits and compiles one model and judges it on the set's test part.
-func (s sensorSet) fit(t *testing.T, network *teacher.Network, set *dataset.Set, percent float64, size int) (float, compiled score, bytes int) {
-	m, report, outputs := s.models(t, network, set, percent, size)
+func (s sensorSet) fit(t *testing.T, network *teacher.Network, set *dataset.Set, c choice) (float, compiled score, bytes int) {
+	m, report, outputs := c.models(t, network, set)
 	return scoreOf(floatOutputs(t, m, set.Test.X), set, set.Test), scoreOf(outputs, set, set.Test), report.FileBytes
 }
 
-func (s sensorSet) models(t *testing.T, network *teacher.Network, set *dataset.Set, percent float64, size int) (*model.Model, *compiler.Report, []float32) {
-	lo, hi, err := dataset.PercentileBox(set.Train.X, set.Features, percent)
+func (c choice) models(t *testing.T, network *teacher.Network, set *dataset.Set) (*model.Model, *compiler.Report, []float32) {
+	lo, hi, err := dataset.PercentileBox(set.Train.X, set.Features, c.percent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := fittedTo(t, network, set.Within(lo, hi), trainer.Options{NNZ: size, Seed: 1, Epochs: tuningEpochs(t)})
+	weights, err := dataset.ClassWeights(set.Train.Labels, set.Classes, c.weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := &trainer.Supervision{Labels: set.Train.Labels}
+	for _, w := range weights {
+		task.Weights = append(task.Weights, float32(w))
+	}
+	m := fittedTo(t, network, set.Within(lo, hi), trainer.Options{NNZ: c.size, Seed: 1, Epochs: tuningEpochs(t, set.Train.Samples), Supervision: task})
 	report, _, loaded := compiledFrom(t, m, compiler.Options{})
 	return m, report, integerOutputs(t, loaded, set.Test.X)
 }
@@ -151,7 +159,7 @@ func (s sensorSet) models(t *testing.T, network *teacher.Network, set *dataset.S
 // report makes what was chosen from the whole training part and judges it on the test part.
 func (c choice) report(t *testing.T, set *dataset.Set) score {
 	network := taught(t, set, c.config(c.weights))
-	m, report, outputs := c.models(t, network, set, c.percent, c.size)
+	m, report, outputs := c.models(t, network, set)
 	weights := 0
 	for _, l := range network.Layers {
 		weights += len(l.W) + len(l.B)

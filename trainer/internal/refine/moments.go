@@ -120,6 +120,33 @@ func (m *Moments) LeastSquares(target int, support []int32, ridge float64) []flo
 	return coef
 }
 
+// LeastSquaresOf returns LeastSquares of several targets on the same support, factorised once.
+func (m *Moments) LeastSquaresOf(targets []int, support []int32, ridge float64) [][]float64 {
+	n := len(support)
+	all := make([][]float64, len(targets))
+	for t := range all {
+		all[t] = make([]float64, n)
+	}
+	if n == 0 || len(targets) == 0 {
+		return all
+	}
+	scale, chol := m.factorise(support, ridge)
+	right := mat.NewDense(n, len(targets), nil)
+	for t, target := range targets {
+		for k, j := range support {
+			right.Set(k, t, m.cross[target][j]*scale[k])
+		}
+	}
+	// An ill-conditioned system is reported as an error, but solved: the ridge keeps it harmless.
+	_ = chol.SolveTo(right, right)
+	for t := range all {
+		for k := range all[t] {
+			all[t][k] = right.At(k, t) * scale[k]
+		}
+	}
+	return all
+}
+
 // factorise returns 1/√v of the support's features and the factor of their correlations + ridge·I.
 // Where rounding has made those indefinite, the ridge grows until they are not.
 func (m *Moments) factorise(support []int32, ridge float64) ([]float64, *mat.Cholesky) {

@@ -394,6 +394,26 @@ func TestRowsThatReadTheSameColumnsShareSlices(t *testing.T) {
 	}
 }
 
+// TestPlansForTheEndKeepMore compares one plan with a row of plans of ever fewer steps.
+func TestPlansForTheEndKeepMore(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 1))
+	levels := [][]WindowRow{randomRows(random, 60, 400, 0.08), randomRows(random, 30, 460, 0.06)}
+	l := sparse.WindowLayout{Rows: 16, Lanes: 4, Window: 128}
+	const steps = 25
+	plan := PlanWindows(levels, l, 1000, nil)
+	kept := keptRows(levels, plan)
+	for left := plan.Steps; left > steps; {
+		left = max(steps, left-5)
+		plan = PlanWindows(kept, l, left, plan.Slices)
+		kept = keptRows(kept, plan)
+	}
+	atOnce := PlanWindows(levels, l, steps, nil).Saliency
+	t.Logf("one after the other they keep %.3f of what one keeps", plan.Saliency/atOnce)
+	if plan.Saliency > atOnce {
+		t.Errorf("one after the other they keep %g, one keeps %g", plan.Saliency, atOnce)
+	}
+}
+
 func FuzzPlanWindows(f *testing.F) {
 	f.Add([]byte{16, 4, 30, 5, 1, 3, 9, 2, 8, 8, 0, 4, 7, 7, 200, 3})
 	f.Add([]byte{2, 1, 3, 2, 1, 5, 2, 9, 0, 0, 2, 2, 3, 3, 0, 0, 1, 4})

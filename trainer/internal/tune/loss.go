@@ -16,7 +16,7 @@ type Goal struct {
 	Regression bool
 	Lowest     bool      // classification: the lowest output is the likeliest class
 	Weights    []float32 // classification: weight of each class's samples in the loss; nil: 1
-	Spread     []float64 // regression: what each output's error is divided by
+	Spread     []float64 // per output: what its error is divided by in a regression
 
 	// Distill in [0, 1] is the part of the loss that compares with the teacher; 1 without a task loss.
 	Distill     float64

@@ -14,12 +14,16 @@ func (m Moves) Apply(dst, sample []float32, v int) {
 	}
 }
 
-// load fills a line with value `at` of the chosen variants.
-func (m Moves) load(line, inputs []float32, width, at int, chosen []int) {
-	for k, variant := range chosen {
-		line[k] = 0
-		if from := m[variant%len(m)][at]; from >= 0 {
-			line[k] = inputs[variant/len(m)*width+int(from)]
+// load fills a line with one input of samples that begin at `at` and are moved by `move`.
+func (m Moves) load(line, inputs []float32, at, move []int, input int) {
+	from := make([]int, 0, 8)
+	for _, table := range m {
+		from = append(from, int(table[input]))
+	}
+	for lane, first := range at {
+		line[lane] = 0
+		if j := from[move[lane]]; j >= 0 {
+			line[lane] = inputs[first+j]
 		}
 	}
 }

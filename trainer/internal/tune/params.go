@@ -19,15 +19,15 @@ const (
 type entry struct {
 	feature         int32
 	age             int32 // steps since it came
-	weight, average float32
+	weight          float32
 	moment1, second float32
 }
 
 // params are the entries of a plan, by their place in its cols.
 type params struct {
-	weights, average, moment1, second []float32
-	age                               []int32
-	place                             []int // of the net's k-th weight, counted row by row
+	weights, moment1, second []float32
+	age                      []int32
+	place                    []int // of the net's k-th weight, counted row by row
 
 	unbias1, unbias2 []float32 // by age: 1/(1−β₁ᵃ), 1/√(1−β₂ᵃ)
 }
@@ -44,13 +44,13 @@ func (t *tuner) lay(rows [][]entry) {
 	p := &t.params
 	t.plan, p.place = newPlan(t.net)
 	count := len(t.plan.cols)
-	p.weights, p.average, p.moment1, p.second = make([]float32, count), make([]float32, count), make([]float32, count), make([]float32, count)
+	p.weights, p.moment1, p.second = make([]float32, count), make([]float32, count), make([]float32, count)
 	p.age = make([]int32, count)
 	k := 0
 	for _, row := range rows {
 		for _, e := range row {
 			at := p.place[k]
-			p.weights[at], p.average[at], p.moment1[at], p.second[at], p.age[at] = e.weight, e.average, e.moment1, e.second, e.age
+			p.weights[at], p.moment1[at], p.second[at], p.age[at] = e.weight, e.moment1, e.second, e.age
 			k++
 		}
 	}
@@ -74,7 +74,7 @@ func (t *tuner) entries() [][]entry {
 		first := t.plan.rows[i].first
 		for k, j := range r.Support {
 			at := p.place[first+k]
-			rows[i][k] = entry{j, p.age[at], p.weights[at], p.average[at], p.moment1[at], p.second[at]}
+			rows[i][k] = entry{j, p.age[at], p.weights[at], p.moment1[at], p.second[at]}
 		}
 	}
 	return rows
@@ -109,18 +109,6 @@ func (t *tuner) update(shards int) {
 	})
 	if t.options.Kappa > 0 {
 		t.confine()
-	}
-	t.averageWeights()
-}
-
-func (t *tuner) averageWeights() {
-	if t.options.Average == 0 {
-		return
-	}
-	p := &t.params
-	keep := float32(min(t.options.Average, float64(t.step)/float64(t.step+9)))
-	for k, w := range p.weights {
-		p.average[k] = float32(keep*p.average[k]) + float32((1-keep)*w)
 	}
 }
 

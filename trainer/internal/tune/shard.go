@@ -22,11 +22,10 @@ type shard struct {
 	next     []float32 // per state: the adjoint's next iterate
 	line     []float32 // scratch
 	gradient []float32 // per entry of the plan
-	dense    []float32 // rows × features, when asked for: derivatives of all weights, also absent ones
-	all      []int32   // all features
-	row      []float32 // scratch, per feature
 	scratch  lossScratch
-	loss     float64
+
+	sample, move [lanes]int // per lane: where its inputs begin, and how they are moved
+	loss         float64
 }
 
 func newShard(n *Net) *shard {
@@ -50,19 +49,23 @@ func lineOf(lines []float32, j int) []float32 { return lines[j*lanes : (j+1)*lan
 // zeros.
 func (s *shard) load(p *plan, samples *Samples, width int, chosen []int) {
 	variants := samples.variants()
+	for lane, variant := range chosen {
+		s.sample[lane], s.move[lane] = variant/variants*width, variant%variants
+	}
+	at, move := s.sample[:len(chosen)], s.move[:len(chosen)]
 	for _, j := range p.inputs {
-		line, at := lineOf(s.values, int(j)), int(j)-p.states
+		line, input := lineOf(s.values, int(j)), int(j)-p.states
 		if samples.Moves != nil {
-			samples.Moves.load(line, samples.Inputs, width, at, chosen)
+			samples.Moves.load(line, samples.Inputs, at, move, input)
 		} else {
-			for k, variant := range chosen {
-				line[k] = samples.Inputs[variant/variants*width+at]
+			for lane, first := range at {
+				line[lane] = samples.Inputs[first+input]
 			}
 		}
 		if samples.Gain != nil {
-			shift, gain := samples.Shift[at], samples.Gain[at]
-			for k, v := range line[:len(chosen)] {
-				line[k] = float32((v - shift) * gain)
+			shift, gain := samples.Shift[input], samples.Gain[input]
+			for lane, v := range line[:len(chosen)] {
+				line[lane] = float32((v - shift) * gain)
 			}
 		}
 		clear(line[len(chosen):])
@@ -170,10 +173,10 @@ func (s *shard) settle(n *Net, p *plan, weights []float32, states []int) {
 }
 
 // backward takes the derivatives in outputs back and sets gradient.
-func (s *shard) backward(n *Net, p *plan, weights []float32, wantDense bool) {
+func (s *shard) backward(n *Net, p *plan, weights []float32) {
 	clear(s.into)
 	for k := range n.Outputs {
-		s.backRow(p, weights, p.states+k, lineOf(s.outputs, k), wantDense)
+		s.backRow(p, weights, p.states+k, lineOf(s.outputs, k))
 	}
 	for g := len(p.groups) - 1; g >= 0; g-- {
 		group := p.groups[g]
@@ -185,19 +188,16 @@ func (s *shard) backward(n *Net, p *plan, weights []float32, wantDense bool) {
 			for l, v := range slope {
 				s.line[l] = float32(into[l] * v)
 			}
-			s.backRow(p, weights, i, s.line, wantDense)
+			s.backRow(p, weights, i, s.line)
 		}
 	}
 }
 
 // backRow takes the derivative dz by row i's argument to its weights and to the states of earlier groups.
-func (s *shard) backRow(p *plan, weights []float32, i int, dz []float32, wantDense bool) {
+func (s *shard) backRow(p *plan, weights []float32, i int, dz []float32) {
 	r := p.rows[i]
 	dots(s.gradient[r.first:r.end], dz, s.values, p.cols[r.first:r.end])
 	scatter(s.into, dz, p.cols[r.inner:r.outer], weights[r.inner:r.outer])
-	if wantDense {
-		s.addDense(i, dz)
-	}
 }
 
 // adjoint turns s.into of a loop's states, derivatives with the loop held, into those at its equilibrium:
@@ -238,15 +238,5 @@ func (s *shard) adjoint(p *plan, weights []float32, states []int) {
 	}
 	for _, i := range states {
 		copy(lineOf(s.into, i), lineOf(v, i))
-	}
-}
-
-// addDense adds the derivatives by all weights that row i could have, absent ones included.
-func (s *shard) addDense(i int, dz []float32) {
-	all := s.all
-	dots(s.row, dz, s.values, all)
-	row := s.dense[i*len(all):][:len(all)]
-	for j, v := range s.row {
-		row[j] += v
 	}
 }

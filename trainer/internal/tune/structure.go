@@ -6,60 +6,51 @@ import (
 	"slices"
 )
 
-// restructure removes and regrows weights when it is time.
+// restructure removes weights when it is time.
 func (t *tuner) restructure() {
-	o := &t.options
-	if o.Budget == 0 {
+	if t.options.Budget == 0 || t.step == 0 {
 		return
 	}
-	until := max(o.PruneUntil, o.RegrowUntil)
-	if o.Regrow == 0 {
-		until = o.PruneUntil
+	last := t.lastRemoval()
+	if every := max(1, last/removals); t.step < last && t.step%every == 0 || t.step == last {
+		t.reduce(t.step == last)
 	}
-	last := max(1, int(until*float64(t.steps)))
-	every := max(1, last/events)
-	if t.step > last || t.step == 0 {
-		return
-	}
-	regrows := o.Regrow > 0 && float64(t.step) < o.RegrowUntil*float64(t.steps)
-	if t.step%every != 0 && t.step != last {
-		if regrows && t.step%every >= every-denseBatches && !t.collecting {
-			t.collect()
-		}
-		return
-	}
-	wanted := t.wanted()
+}
+
+// lastRemoval is the step before which the budget is met; there may be fewer steps than that.
+func (t *tuner) lastRemoval() int { return max(1, int(t.options.PruneUntil*float64(t.steps))) }
+
+// reduce removes as many weights as are too many now.
+func (t *tuner) reduce(last bool) {
 	rows := t.entries()
-	if regrows && t.collecting {
-		part := o.Regrow * halfCosine(float64(t.step)/(o.RegrowUntil*float64(t.steps)))
-		t.remove(rows, wanted-int(part*float64(wanted)))
-		t.grow(rows, wanted)
-	} else {
-		t.remove(rows, wanted)
+	if t.options.Windows != nil {
+		t.chooseWindows(rows, last)
 	}
-	t.collecting = false
+	t.remove(rows, t.wanted(rows))
 	t.lay(rows)
 }
 
-// wanted is how many weights there may be now: it falls from the start to the budget along a cubic (Zhu,
-// Gupta, arXiv 1710.01878).
-func (t *tuner) wanted() int {
-	left := 1 - float64(t.step)/(t.options.PruneUntil*float64(t.steps))
-	if left <= 0 || t.started <= t.options.Budget {
-		return t.options.Budget
+// wanted is how many weights there may be now: it falls from the start to the budget, or to what windows hold
+// of it, along a cubic (Zhu, Gupta, arXiv 1710.01878).
+func (t *tuner) wanted(rows [][]entry) int {
+	budget := t.options.Budget
+	if t.options.Windows != nil {
+		budget = min(budget, t.windows.count(rows, t.net.constant()))
 	}
-	return t.options.Budget + int(float64(t.started-t.options.Budget)*left*left*left)
+	left := 1 - float64(t.step)/float64(t.lastRemoval())
+	if left <= 0 || t.started <= budget {
+		return budget
+	}
+	return budget + int(float64(t.started-budget)*left*left*left)
 }
 
 // remove takes out the weights with the smallest scores until so many numbers are left, and states that
-// nothing reads or that read nothing. With windows, entries that fall out of the steps go first.
+// nothing reads or that read nothing. With windows, weights that would stay go after all others.
 func (t *tuner) remove(rows [][]entry, wanted int) {
 	s := newSurvivors(t.net, rows)
-	if t.options.Windows != nil {
-		t.keepWindows(s)
-	}
 	type candidate struct {
 		row, k int
+		stays  bool
 		score  float32
 	}
 	var list []candidate
@@ -67,11 +58,17 @@ func (t *tuner) remove(rows [][]entry, wanted int) {
 	for i, row := range rows {
 		for k, e := range row {
 			if e.feature != constant {
-				list = append(list, candidate{i, k, t.score(e)})
+				list = append(list, candidate{i, k, t.windows.stays(i, e.feature), t.score(e)})
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
+		if a.stays != b.stays {
+			if a.stays {
+				return 1
+			}
+			return -1
+		}
 		return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.row, b.row), cmp.Compare(a.k, b.k))
 	})
 	for _, c := range list {
@@ -216,86 +213,4 @@ func (s *survivors) apply(rows [][]entry) {
 		}
 		rows[i] = kept
 	}
-}
-
-// collect begins to sum the gradients of all weights.
-func (t *tuner) collect() {
-	t.collecting = true
-	all := make([]int32, t.net.features()-1)
-	for j := range all {
-		all[j] = int32(j)
-	}
-	p := t.plan
-	p.inputs = p.inputs[:0]
-	for j := p.states; j < p.features-1; j++ {
-		p.inputs = append(p.inputs, int32(j))
-	}
-	for _, s := range t.shards {
-		s.all = all
-		if s.row == nil {
-			s.row = make([]float32, len(all))
-			s.dense = make([]float32, len(t.net.Rows)*len(all))
-		}
-		clear(s.dense)
-	}
-}
-
-// grow adds weights of 0 where the summed gradient is largest until so many numbers are there.
-func (t *tuner) grow(rows [][]entry, wanted int) {
-	count, alive := 0, make([]bool, len(rows))
-	for i, row := range rows {
-		count += len(row)
-		alive[i] = i >= t.net.States() || len(row) > 0
-	}
-	if count >= wanted {
-		return
-	}
-	type candidate struct {
-		row     int
-		feature int32
-		size    float32
-	}
-	var list []candidate
-	width := t.net.features() - 1
-	for i := range rows {
-		if !alive[i] {
-			continue
-		}
-		present := make([]bool, width+1)
-		for _, e := range rows[i] {
-			present[e.feature] = true
-		}
-		for j := range width {
-			if present[j] || !t.mayRead(i, j, alive) {
-				continue
-			}
-			g := float32(0)
-			for _, s := range t.shards {
-				g += s.dense[i*width+j]
-			}
-			if g != 0 {
-				list = append(list, candidate{i, int32(j), max(g, -g)})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.row, b.row), cmp.Compare(a.feature, b.feature))
-	})
-	for _, c := range list[:min(len(list), wanted-count)] {
-		rows[c.row] = append(rows[c.row], entry{feature: c.feature})
-	}
-}
-
-// mayRead reports whether row i may read feature j.
-func (t *tuner) mayRead(i, j int, alive []bool) bool {
-	n := t.net.States()
-	switch {
-	case j >= n:
-		return true
-	case !alive[j]:
-		return false
-	case i >= n || t.net.Ranks == nil:
-		return true
-	}
-	return t.net.Ranks[j] < t.net.Ranks[i]
 }

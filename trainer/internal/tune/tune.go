@@ -37,6 +37,29 @@ func (s *Samples) variants() int {
 	return len(s.Moves)
 }
 
+// Take returns some of the samples, copied.
+func (s *Samples) Take(chosen []int) *Samples {
+	part := *s
+	part.Count, part.Inputs = len(chosen), nil
+	part.Goal.Labels, part.Goal.Targets, part.Goal.Teacher = nil, nil, nil
+	take := func(from []float32, width, k int) []float32 {
+		if from == nil {
+			return nil
+		}
+		return from[k*width : (k+1)*width]
+	}
+	inputs, outputs := len(s.Inputs)/max(s.Count, 1), len(s.Goal.Spread)
+	for _, k := range chosen {
+		part.Inputs = append(part.Inputs, take(s.Inputs, inputs, k)...)
+		part.Goal.Targets = append(part.Goal.Targets, take(s.Goal.Targets, outputs, k)...)
+		part.Goal.Teacher = append(part.Goal.Teacher, take(s.Goal.Teacher, outputs*s.variants(), k)...)
+		if s.Goal.Labels != nil {
+			part.Goal.Labels = append(part.Goal.Labels, s.Goal.Labels[k])
+		}
+	}
+	return &part
+}
+
 // Options says how to train.
 type Options struct {
 	Epochs       int
@@ -53,15 +76,6 @@ type Options struct {
 
 	Windows *Windows // not nil: what is left packs into few steps of a kernel
 
-	// Regrow is the part of the weights that move to where the gradient is largest at the first removal;
-	// it falls to 0 at the part RegrowUntil of all steps.
-	Regrow      float64
-	RegrowUntil float64
-
-	// Average is the decay per step of a moving average of the weights that is returned instead of the last
-	// ones; 0: none.
-	Average float64
-
 	Kappa float64 // > 0: ‖a‖₁ ≤ Kappa for the part of each state's row that reads its own loop
 
 	Levels *Levels // not nil: the weights end on the levels of few bits
@@ -72,16 +86,14 @@ type Options struct {
 	Progress func(epoch int, loss float64)
 }
 
-// Events are how often at most weights are removed and regrown.
-const (
-	events       = 120
-	denseBatches = 4 // gradients of absent weights are summed over so many batches before weights move
-)
+// removals are how often weights are removed, about.
+const removals = 120
 
 // Result is what Run gives.
 type Result struct {
 	Net      *Net
 	Rounding *Rounding // with Options.Levels
+	Order    []int     // with Options.Windows: the states left, as a model must number them to pack as wanted
 }
 
 // Run trains a net, which it leaves as it was, and returns the trained one. The loss is averaged over
@@ -100,7 +112,11 @@ func Run(ctx context.Context, start *Net, samples *Samples, o Options) (*Result,
 			o.Progress(epoch+1, loss)
 		}
 	}
-	result := &Result{Net: t.finish()}
+	if o.Epochs > 0 && o.Budget > 0 && t.step <= t.lastRemoval() { // too few steps to get there
+		t.step = t.steps
+		t.reduce(true)
+	}
+	result := &Result{Net: t.finish(), Order: t.windows.choice.Order}
 	if o.Levels != nil {
 		result.Rounding = &t.rounder.Rounding
 	}
@@ -124,7 +140,6 @@ type tuner struct {
 	step, steps int
 	started     int // weights at the start
 	workers     int
-	collecting  bool // gradients of absent weights are summed
 	windows     windowState
 }
 
@@ -145,7 +160,7 @@ func newTuner(start *Net, samples *Samples, o Options) *tuner {
 	entries := make([][]entry, len(t.net.Rows))
 	for i, r := range t.net.Rows {
 		for k, j := range r.Support {
-			entries[i] = append(entries[i], entry{feature: j, weight: r.Weights[k], average: r.Weights[k]})
+			entries[i] = append(entries[i], entry{feature: j, weight: r.Weights[k]})
 		}
 	}
 	t.lay(entries)
@@ -189,7 +204,7 @@ func (t *tuner) learn(batch []int) float64 {
 		s.load(t.plan, t.samples, t.net.Inputs, chosen)
 		s.forward(t.net, t.plan, effective)
 		s.derive(&t.samples.Goal, chosen, t.samples.variants(), 1/float64(len(batch)))
-		s.backward(t.net, t.plan, effective, t.collecting)
+		s.backward(t.net, t.plan, effective)
 	})
 	loss := 0.0
 	for _, s := range t.shards[:shards] {
@@ -225,9 +240,6 @@ func (t *tuner) parallel(n int, do func(k int)) {
 // finish returns the net as trained.
 func (t *tuner) finish() *Net {
 	weights := t.params.weights
-	if t.options.Average > 0 {
-		weights = t.params.average
-	}
 	if t.options.Levels != nil {
 		weights = t.rounded()
 	}
@@ -243,8 +255,16 @@ func (t *tuner) finish() *Net {
 
 // Loss returns the mean loss of a net over the samples as they are.
 func Loss(n *Net, samples *Samples) float64 {
+	loss, _ := Score(n, samples)
+	return loss
+}
+
+// Score returns the mean loss of a net over the samples as they are, and of a classification the part of
+// them that it decides unlike the labels (unlike the teacher without labels).
+func Score(n *Net, samples *Samples) (loss, wrong float64) {
 	t := newTuner(n, samples, Options{Epochs: 1, Batch: lanes})
-	s, loss, chosen := t.shards[0], 0.0, make([]int, 0, lanes)
+	s, chosen := t.shards[0], make([]int, 0, lanes)
+	g, q := &samples.Goal, n.Outputs
 	for first := 0; first < samples.Count; first += lanes {
 		chosen = chosen[:0]
 		for k := first; k < min(first+lanes, samples.Count); k++ {
@@ -252,8 +272,29 @@ func Loss(n *Net, samples *Samples) float64 {
 		}
 		s.load(t.plan, samples, n.Inputs, chosen)
 		s.forward(t.net, t.plan, t.params.weights)
-		s.derive(&samples.Goal, chosen, samples.variants(), 1/float64(samples.Count))
+		for lane, variant := range chosen {
+			if g.Regression {
+				break
+			}
+			best, wanted := 0, 0
+			for k := range q {
+				y := s.outputs[k*lanes+lane]
+				if top := s.outputs[best*lanes+lane]; g.Lowest && y < top || !g.Lowest && y > top {
+					best = k
+				}
+				if g.Labels == nil && g.Teacher[variant*q+k] > g.Teacher[variant*q+wanted] {
+					wanted = k
+				}
+			}
+			if g.Labels != nil {
+				wanted = int(g.Labels[variant/samples.variants()])
+			}
+			if best != wanted {
+				wrong += 1 / float64(samples.Count)
+			}
+		}
+		s.derive(g, chosen, samples.variants(), 1/float64(samples.Count))
 		loss += s.loss
 	}
-	return loss
+	return loss, wrong
 }
