@@ -26,7 +26,7 @@ func (c *Cross) Add(features, targets []float32, samples int) {
 
 // addPanel adds the products of one panel of features with all targets, and their squares.
 func (c *Cross) addPanel(p *packing, panel, n int) {
-	var acc [tileRows * tileCols]float64
+	var acc [2][tileRows * tileCols]float64
 	a := p.panel(panel)
 	for half := range 2 {
 		first, rows, list := p.half(panel, half)
@@ -41,9 +41,13 @@ func (c *Cross) addPanel(p *packing, panel, n int) {
 			}
 			c.featureSquare[first+r] += square
 		}
-		for target := range p.targetPanels {
-			tile(&acc, a[half*tileRows:], p.panel(p.featurePanels+target), list)
-			c.addToFT(&acc, first, rows, target*tileCols)
+		for target := 0; target < p.targetPanels; target += 2 {
+			left, right := p.panel(p.featurePanels+target), p.panel(p.featurePanels+min(target+1, p.targetPanels-1))
+			tile2(&acc, a[half*tileRows:], left, right, list)
+			c.addToFT(&acc[0], first, rows, target*tileCols)
+			if target+1 < p.targetPanels {
+				c.addToFT(&acc[1], first, rows, (target+1)*tileCols)
+			}
 		}
 	}
 }

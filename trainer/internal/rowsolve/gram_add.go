@@ -165,41 +165,55 @@ func (s *sums) addSums(p *packing, n int) {
 }
 
 // addPanel adds the products of one panel of features with all feature panels up to itself and with
-// all targets.
+// all targets, two panels at a time.
 func (g *Gram) addPanel(p *packing, panel int) {
-	var acc [tileRows * tileCols]float64
+	var acc [2][tileRows * tileCols]float64
 	a := p.panel(panel)
-	for other := range panel + 1 + p.targetPanels {
-		source := other
-		if other > panel {
-			source += p.featurePanels - panel - 1
-		}
-		b := p.panel(source)
+	others := panel + 1 + p.targetPanels
+	for other := 0; other < others; other += 2 {
+		count := min(2, others-other)
+		first, second := p.partner(panel, other), p.partner(panel, other+count-1)
 		for half := range 2 {
-			first, rows, list := p.half(panel, half)
+			row, rows, list := p.half(panel, half)
 			if len(list) == 0 {
 				continue
 			}
-			tile(&acc, a[half*tileRows:], b, list)
-			if source < p.featurePanels {
-				g.addToFF(&acc, first, rows, source*tileCols)
-				continue
+			if count == 1 {
+				tile(&acc[0], a[half*tileRows:], p.panel(first), list)
+			} else {
+				tile2(&acc, a[half*tileRows:], p.panel(first), p.panel(second), list)
 			}
-			g.addToFT(&acc, first, rows, (source-p.featurePanels)*tileCols)
+			for k, source := range [2]int{first, second} {
+				switch {
+				case k == count:
+				case source < p.featurePanels:
+					g.addToFF(&acc[k], row, rows, source*tileCols)
+				default:
+					g.addToFT(&acc[k], row, rows, (source-p.featurePanels)*tileCols)
+				}
+			}
 		}
 	}
 }
 
+// partner returns the panel that a feature panel is multiplied with as the other-th: the feature panels up
+// to itself, then the targets.
+func (p *packing) partner(panel, other int) int {
+	if other > panel {
+		return other + p.featurePanels - panel - 1
+	}
+	return other
+}
+
 func (g *Gram) addToFF(acc *[tileRows * tileCols]float64, first, rows, col int) {
 	cols := min(tileCols, g.features-col)
+	if cols == tileCols && rows == tileRows {
+		addTile(g.ff[first*g.features+col:], g.features, acc)
+		return
+	}
 	for r := range rows {
 		dst := g.ff[(first+r)*g.features+col:][:cols]
-		src := acc[r*tileCols:][:tileCols]
-		if cols < tileCols {
-			axpyGeneric(1, src[:cols], dst)
-			continue
-		}
-		for c, v := range src {
+		for c, v := range acc[r*tileCols:][:cols] {
 			dst[c] += v
 		}
 	}
@@ -210,6 +224,16 @@ func (s *sums) addToFT(acc *[tileRows * tileCols]float64, first, rows, col int) 
 		dst := s.ft[(col+c)*s.features+first:][:rows]
 		for r := range dst {
 			dst[r] += acc[r*tileCols+c]
+		}
+	}
+}
+
+// addTileGeneric is the specification of addTile: it adds acc to the rows of dst that are stride apart.
+func addTileGeneric(dst []float64, stride int, acc *[tileRows * tileCols]float64) {
+	for r := range tileRows {
+		row := dst[r*stride:][:tileCols]
+		for c, v := range acc[r*tileCols:][:tileCols] {
+			row[c] += v
 		}
 	}
 }

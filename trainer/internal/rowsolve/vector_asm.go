@@ -8,8 +8,11 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// haveAVX2 chooses between the assembly and the generic kernels. Tests switch it.
-var haveAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+// haveAVX2 and haveAVX512 choose between the assembly and the generic kernels. Tests switch them.
+var (
+	haveAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+	haveAVX512 = haveAVX2 && cpu.X86.HasAVX512F
+)
 
 //go:noescape
 func dotAVX2(x, y *float64, n int) float64
@@ -25,6 +28,12 @@ func rotateAVX2(c, s float64, dst, x, v *float64, n int)
 
 //go:noescape
 func tileAVX2(acc *[tileRows * tileCols]float64, a, b *float64, list *int32, n int)
+
+//go:noescape
+func tile2AVX512(acc *[2][tileRows * tileCols]float64, a, b0, b1 *float64, list *int32, n int)
+
+//go:noescape
+func addTileAVX2(dst *float64, stride int, acc *[tileRows * tileCols]float64)
 
 func dot(x, y []float64) float64 {
 	if !haveAVX2 {
@@ -69,4 +78,23 @@ func tile(acc *[tileRows * tileCols]float64, a, b []float64, list []int32) {
 		return
 	}
 	tileAVX2(acc, unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(list), len(list))
+}
+
+// tile2 is tile for two panels.
+func tile2(acc *[2][tileRows * tileCols]float64, a, b0, b1 []float64, list []int32) {
+	if !haveAVX512 || len(list) == 0 {
+		tile(&acc[0], a, b0, list)
+		tile(&acc[1], a, b1, list)
+		return
+	}
+	tile2AVX512(acc, unsafe.SliceData(a), unsafe.SliceData(b0), unsafe.SliceData(b1), unsafe.SliceData(list), len(list))
+}
+
+func addTile(dst []float64, stride int, acc *[tileRows * tileCols]float64) {
+	if !haveAVX2 {
+		addTileGeneric(dst, stride, acc)
+		return
+	}
+	dst = dst[:(tileRows-1)*stride+tileCols]
+	addTileAVX2(unsafe.SliceData(dst), stride, acc)
 }

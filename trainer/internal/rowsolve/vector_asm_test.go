@@ -82,6 +82,42 @@ func TestAssemblyTileGivesTheBitsOfTheGenericOne(t *testing.T) {
 			if fast != slow {
 				t.Errorf("density %v, half %d: assembly and Go differ", density, half)
 			}
+			if !haveAVX512 {
+				continue
+			}
+			var wide, second [2][tileRows * tileCols]float64
+			tile2(&wide, a[half*tileRows:], b, a, list)
+			haveAVX512 = false
+			tile2(&second, a[half*tileRows:], b, a, list)
+			haveAVX512 = true
+			if wide != second || wide[0] != slow {
+				t.Errorf("density %v, half %d: the wide tile differs", density, half)
+			}
+		}
+	}
+}
+
+func TestAssemblyAddsTilesAsTheGenericOne(t *testing.T) {
+	if !haveAVX2 {
+		t.Skip("this processor has no AVX2 and FMA")
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	for stride := tileCols; stride < 40; stride++ {
+		var acc [tileRows * tileCols]float64
+		for i := range acc {
+			acc[i] = random.NormFloat64()
+		}
+		fast := make([]float64, (tileRows-1)*stride+tileCols)
+		for i := range fast {
+			fast[i] = random.NormFloat64()
+		}
+		slow := append([]float64{}, fast...)
+		addTile(fast, stride, &acc)
+		addTileGeneric(slow, stride, &acc)
+		for i := range fast {
+			if fast[i] != slow[i] {
+				t.Fatalf("stride %d: entry %d is %v by assembly, %v by Go", stride, i, fast[i], slow[i])
+			}
 		}
 	}
 }

@@ -13,3 +13,12 @@ func rotate(c, s float64, dst, x, v []float64) { rotateGeneric(c, s, dst, x, v) 
 func tile(acc *[tileRows * tileCols]float64, a, b []float64, list []int32) {
 	tileGeneric(acc, a, b, list)
 }
+
+func tile2(acc *[2][tileRows * tileCols]float64, a, b0, b1 []float64, list []int32) {
+	tileGeneric(&acc[0], a, b0, list)
+	tileGeneric(&acc[1], a, b1, list)
+}
+
+func addTile(dst []float64, stride int, acc *[tileRows * tileCols]float64) {
+	addTileGeneric(dst, stride, acc)
+}
