@@ -67,7 +67,7 @@ func (o *Options) resolvePenalty() error {
 	case PenaltyL1, PenaltyElastic, PenaltyPerspective:
 		return nil
 	case PenaltyExact:
-		if o.NNZ == 0 {
+		if o.NNZ == 0 && o.Size == 0 && o.Drop == 0 && o.Steps == 0 {
 			setDefault(&o.Lambda, 1)
 		}
 		return nil

@@ -98,11 +98,11 @@ const (
 // jointSolver is the state of SolveJoint. Rows are solved one after the other.
 type jointSolver struct {
 	*Joint
-	gram   *Gram
-	solver *solver
-	rows   []Problem // with the ridge that belongs to eta
-	scale  [][]float64
-	usable [][]bool // per row and feature: may be used and varies
+	gram            *Gram
+	solver          *solver
+	rows            []Problem // with the ridge that belongs to eta
+	scale           [][]float64
+	usable, covered [][]bool // per row and feature: may be used and varies; and is in a group's norm
 
 	eta   []float64 // per group; 0: the group is out
 	norm  []float64 // ‖v_g‖ of the present solution
@@ -152,7 +152,11 @@ func newJointSolver(g *Gram, j *Joint, warm []*Solution) (*jointSolver, error) {
 		for _, f := range p.Candidates {
 			usable[f] = m.ok[f] && !math.IsInf(p.Penalty[f], 1)
 		}
-		s.usable = append(s.usable, usable)
+		covered := make([]bool, g.features)
+		for f := range covered {
+			covered[f] = usable[f] && s.grouped(i, f)
+		}
+		s.usable, s.covered = append(s.usable, usable), append(s.covered, covered)
 		s.total += float64(p.Omega*p.Omega) * m.tt[p.Target] / 2
 	}
 	s.begin()

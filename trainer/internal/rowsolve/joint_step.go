@@ -55,19 +55,39 @@ func (s *jointSolver) dualScale() (alpha, charge float64) {
 			}
 		}
 	}
-	if s.feasible(alpha) {
-		return alpha, charge
+	return s.groupScale(alpha), charge
+}
+
+// dualSecants is how often groupScale refines.
+const dualSecants = 4
+
+// groupScale returns a value up to high at which α·r satisfies the groups' constraints, close to the
+// largest. What they constrain, over its bound, is convex in α and 0 at 0: so where a chord reaches 1, the
+// function has not.
+func (s *jointSolver) groupScale(high float64) float64 {
+	worst := s.overBound(high)
+	if worst <= 1 {
+		return high
 	}
-	low, high := 0.0, alpha
-	for range 60 {
-		middle := (low + high) / 2
-		if s.feasible(middle) {
-			low = middle
-		} else {
-			high = middle
+	low, atLow := high/worst, 0.0
+	for range dualSecants {
+		if atLow = s.overBound(low); atLow >= 1 {
+			return low * (1 - 1e-15)
+		}
+		low += (high - low) * (1 - atLow) / (worst - atLow)
+	}
+	return low * (1 - 1e-15)
+}
+
+// overBound returns the largest ratio of what the dual constrains in a group at α·r to the group's weight.
+func (s *jointSolver) overBound(alpha float64) float64 {
+	worst := 0.0
+	for k, v := range s.excess(alpha) {
+		if s.Weight[k] > 0 {
+			worst = max(worst, v/s.Weight[k])
 		}
 	}
-	return low, charge
+	return worst
 }
 
 // grouped reports whether a group's norm covers feature f in row i.
@@ -84,26 +104,21 @@ func (s *jointSolver) multiplier(i, f int) float64 {
 	return 0
 }
 
-// feasible reports whether α·r satisfies the groups' constraints.
-func (s *jointSolver) feasible(alpha float64) bool {
-	for k, v := range s.excess(alpha) {
-		if v > s.Weight[k] {
-			return false
-		}
-	}
-	return true
-}
-
 // excess returns per group the norm that the dual constrains, at α·r.
 func (s *jointSolver) excess(alpha float64) []float64 {
 	sum := make([]float64, len(s.Weight))
 	for i := range s.rows {
+		penalty, scale, mu := s.Rows[i].Penalty, s.scale[i], s.mu[i]
 		for f, v := range s.gradient[i] {
-			if !s.usable[i][f] || !s.grouped(i, f) {
+			if !s.covered[i][f] {
 				continue
 			}
-			if over := alpha*(math.Abs(v)-s.multiplier(i, f)) - s.Rows[i].Penalty[f]; over > 0 {
-				over /= s.scale[i][f]
+			v = math.Abs(v)
+			if f < s.rows[i].BallSize {
+				v -= mu
+			}
+			if over := float64(alpha*v) - penalty[f]; over > 0 {
+				over /= scale[f]
 				sum[s.Group[f]] += float64(over * over)
 			}
 		}
