@@ -29,7 +29,7 @@ func TestHeapOfARawFileIsIndependentOfItsWeights(t *testing.T) {
 // BenchmarkOpen opens a file of 100,000 weights.
 func BenchmarkOpen(b *testing.B) {
 	m := simbtest.Random(simbtest.NewRand(1), simbtest.Options{Width: quant.Width7, Inputs: 784, States: 400, Outputs: 10, Density: 0.25, NoLoops: true})
-	for codec, name := range []string{"raw", "huff0"} {
+	for codec, name := range []string{"raw", "huff0", "packed"} {
 		data := encode(b, m, simb.Codec(codec))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -70,6 +70,9 @@ func (h *header) checkEntry(entry sectionEntry, info sectionInfo, line int64) er
 	if info.claim != 0 && info.claim&h.claims == 0 {
 		return corrupt(info.name, line, "it is present, but the claim that it belongs to is not made")
 	}
+	if h.derived && derivable(entry.id) {
+		return corrupt(info.name, line, "it is present, but declared as derived")
+	}
 	least, most := h.elements(info.count)
 	least, most = least*uint64(info.element), most*uint64(info.element)
 	if n := uint64(entry.length); n == 0 || n%uint64(info.element) != 0 || n < least || n > most {

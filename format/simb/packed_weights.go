@@ -29,7 +29,7 @@ func newWeightModel() *weightModel {
 
 // halfOctaves returns ⌊2·log₂ x⌋ for 1 ≤ x < 2³².
 func halfOctaves(x uint64) int {
-	k := bits.Len64(x) - 1
+	k := bits.Len64(x|1) - 1
 	if x*x>>(2*k+1) != 0 {
 		return 2*k + 1
 	}

@@ -217,7 +217,12 @@ func (p *slicePacker[V]) cut(order []int) sliceCut {
 	type prefix struct{ steps, slices, last int } // best for the rows before; last is where its last slice starts
 	best := make([]prefix, len(order)+1)
 	for end := 1; end <= len(order); end++ {
-		for first := end - 1; first >= max(0, end-p.layout.Rows); first-- {
+		alone := p.count(order[end-1 : end])
+		for first := max(0, end-p.layout.Rows); first < end; first++ {
+			// More rows never take fewer steps: from here on slices only add to what comes before them.
+			if b := best[end]; b.slices > 0 && best[first].steps+alone > b.steps {
+				break
+			}
 			steps := best[first].steps + p.count(order[first:end])
 			count := best[first].slices + 1
 			if b := &best[end]; b.slices == 0 || steps < b.steps || steps == b.steps && count < b.slices {
