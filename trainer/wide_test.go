@@ -7,6 +7,9 @@ import (
 	"math"
 	"runtime"
 	"testing"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/trainer/dataset"
 )
 
 // wideNetwork reads only some of its many inputs.
@@ -91,6 +94,30 @@ func TestWhatNeedsTheWholeGramIsRefusedWithoutIt(t *testing.T) {
 		o.GramBytes = 8 * 50 * 50
 		if _, _, err := Fit(context.Background(), source, o); !errors.Is(err, ErrOptions) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+func TestFineTuningWithoutTheWholeGram(t *testing.T) {
+	source, u, y, err := wideNetwork(900)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Supervision{}
+	for k := range 900 {
+		s.Labels = append(s.Labels, int32(decided(y[3*k:3*k+3], model.DecideArgmax)))
+	}
+	for _, o := range []Options{
+		{NNZ: 150}, {NNZ: 150, WeightBits: 4}, {NNZ: 150, Baseline: Saliency}, {Drop: 20}, {Steps: 12, Pattern: WindowPattern},
+		{NNZ: 150, Image: &dataset.Image{Height: 10, Width: 15, Channels: 1}},
+	} {
+		o.Epochs, o.Supervision, o.GramBytes = 5, s, 8*170*170
+		m, r := mustFit(t, source, o)
+		if m.Inputs() != 150 || o.NNZ > 0 && r.NNZ > o.NNZ {
+			t.Errorf("%+v: %d inputs, %d nonzeros", o, m.Inputs(), r.NNZ)
+		}
+		if got := agreement(t, m, u, s.Labels); got < 0.6 {
+			t.Errorf("%+v: agrees with its labels by %.3f", o, got)
 		}
 	}
 }
