@@ -1,27 +1,11 @@
 package trainer
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/sparse-implicit/sim/format/model"
 )
-
-// Validation is a part of the data that nothing is fitted to: a source of the same teacher on it, and what
-// the task wants there (nil: agreement with the teacher counts).
-type Validation struct {
-	Source      Source
-	Supervision *Supervision
-}
-
-// ValidationScore is how teacher and model did on the validation part: accuracy, agreement or R², at most 1.
-type ValidationScore struct {
-	Samples int     `json:"samples"`
-	Teacher float64 `json:"teacher"`
-	Model   float64 `json:"model"`
-}
 
 // How a size is met: so many models at most are fitted, and one that leaves less than sizeSlack of it
 // open is good.
@@ -105,71 +89,93 @@ func (f *fitter) toDrop() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	most := f.mostNonzeros()
-	var best *model.Model
-	var bestReport Report
-	worst := math.Inf(-1)
-	try := func(nnz int) (within bool, err error) {
-		f.options.NNZ = nnz
-		m, err := f.fitOnce()
-		if err != nil {
-			return false, err
-		}
-		score, err := v.score(f.ctx, m, &f.options)
-		if err != nil {
-			return false, err
-		}
-		f.report.Validation = &ValidationScore{v.Source.Shape().Samples, teacher, score}
-		worst = max(worst, score)
-		if within = 100*(teacher-score) <= f.options.Drop; within && (best == nil || m.NNZ().Total() < best.NNZ().Total()) {
-			best, bestReport = m, *f.report
-		}
-		return within, nil
+	search := &dropSearch{fitter: f, validation: v, teacher: teacher, most: f.mostNonzeros()}
+	if err := search.bracket(); err != nil {
+		return nil, err
 	}
-	low, high := 0, 0 // too few; enough
-	for nnz := max(most/10, f.shape.Outputs+f.shape.States()/4, 2*f.shape.Outputs); ; {
-		within, err := try(nnz)
-		if err != nil {
-			return nil, err
-		}
-		if within {
-			high = nnz
-			if low > 0 {
-				break
-			}
-			if nnz = int(float64(nnz) / dropRatio); nnz < f.shape.Outputs {
-				break
-			}
-			continue
-		}
-		low = nnz
-		if high > 0 {
-			break
-		}
-		if nnz >= most {
-			return nil, fmt.Errorf("a drop of %g points: with %d nonzeros, as many as the teacher has, the model still scores %.4f on the validation part, the teacher %.4f; allow more, or more epochs: %w", f.options.Drop, nnz, worst, teacher, ErrBudget)
-		}
-		nnz = min(int(float64(nnz)*dropRatio), most)
-	}
-	for range dropHalvings {
-		middle := int(math.Sqrt(float64(max(low, f.shape.Outputs)) * float64(high)))
-		if middle <= low || middle >= high {
-			break
-		}
-		within, err := try(middle)
-		if err != nil {
-			return nil, err
-		}
-		if within {
-			high = middle
-		} else {
-			low = middle
-		}
+	if err := search.halve(); err != nil {
+		return nil, err
 	}
 	fits := f.report.Fits
-	*f.report = bestReport
+	*f.report = search.reported
 	f.report.Fits = fits
-	return best, nil
+	return search.best, nil
+}
+
+// dropSearch looks for the fewest nonzeros within a drop.
+type dropSearch struct {
+	*fitter
+	validation *Validation
+	teacher    float64 // its score
+	most       int     // as many numbers as the teacher has
+
+	low, high int // too few; enough. 0: not known
+	best      *model.Model
+	reported  Report // of best
+}
+
+// try fits a number of nonzeros and returns whether it is within the drop, and its score.
+func (s *dropSearch) try(nnz int) (within bool, score float64, err error) {
+	s.options.NNZ = nnz
+	m, err := s.fitOnce()
+	if err != nil {
+		return false, 0, err
+	}
+	if score, err = s.validation.score(s.ctx, m, &s.options); err != nil {
+		return false, 0, err
+	}
+	s.report.Validation = &ValidationScore{s.validation.Source.Shape().Samples, s.teacher, score}
+	within = 100*(s.teacher-score) <= s.options.Drop
+	if within && (s.best == nil || m.NNZ().Total() < s.best.NNZ().Total()) {
+		s.best, s.reported = m, *s.report
+	}
+	return within, score, nil
+}
+
+// bracket finds numbers of nonzeros that are enough, and too few, unless the fewest possible are enough.
+func (s *dropSearch) bracket() error {
+	fewest := s.shape.Outputs
+	nnz := max(s.most/10, fewest+s.shape.States()/4, 2*fewest)
+	for {
+		within, score, err := s.try(nnz)
+		switch {
+		case err != nil:
+			return err
+		case within:
+			s.high = nnz
+			if nnz = int(float64(nnz) / dropRatio); s.low > 0 || nnz < fewest {
+				return nil
+			}
+		case s.high > 0:
+			s.low = nnz
+			return nil
+		case nnz >= s.most:
+			return fmt.Errorf("a drop of %g points: with %d nonzeros, as many as the teacher has, the model still scores %.4f on the validation part, the teacher %.4f; allow more, or more epochs: %w", s.options.Drop, nnz, score, s.teacher, ErrBudget)
+		default:
+			s.low = nnz
+			nnz = min(int(float64(nnz)*dropRatio), s.most)
+		}
+	}
+}
+
+// halve narrows the bracket.
+func (s *dropSearch) halve() error {
+	for range dropHalvings {
+		middle := int(math.Sqrt(float64(max(s.low, s.shape.Outputs)) * float64(s.high)))
+		if middle <= s.low || middle >= s.high {
+			return nil
+		}
+		within, _, err := s.try(middle)
+		if err != nil {
+			return err
+		}
+		if within {
+			s.high = middle
+		} else {
+			s.low = middle
+		}
+	}
+	return nil
 }
 
 // mostNonzeros is how many numbers the teacher has, as far as the source tells.
@@ -180,173 +186,4 @@ func (f *fitter) mostNonzeros() int {
 		}
 	}
 	return f.rows() * (min(f.features(), 50) + 1)
-}
-
-// splitValidation returns the validation part: the given one, or a sixth that it takes from the samples.
-func (f *fitter) splitValidation() (*Validation, error) {
-	if f.options.Validation != nil {
-		given := f.options.Validation.Source.Shape()
-		if given.Inputs != f.shape.Inputs || given.Outputs != f.shape.Outputs {
-			return nil, fmt.Errorf("the validation part has %d inputs and %d outputs, the teacher %d and %d: %w", given.Inputs, given.Outputs, f.shape.Inputs, f.shape.Outputs, ErrOptions)
-		}
-		return f.options.Validation, f.options.Validation.Supervision.check(given, f.options.Task)
-	}
-	if f.shape.Samples < 10*validationPart {
-		return nil, fmt.Errorf("%d samples are too few to split a validation part off: give one: %w", f.shape.Samples, ErrOptions)
-	}
-	order := rand.New(rand.NewPCG(f.options.Seed, 0x76616c)).Perm(f.shape.Samples)
-	held := make([]bool, f.shape.Samples)
-	for _, k := range order[:f.shape.Samples/validationPart] {
-		held[k] = true
-	}
-	q := f.shape.Outputs
-	v := &Validation{newSubset(f.source, func(k int) bool { return held[k] }), f.options.Supervision.take(held, true, q)}
-	rest := func(k int) bool { return !held[k] }
-	f.source = newSubset(f.source, rest)
-	ensemble := f.options.Ensemble
-	f.options.Ensemble = nil
-	for _, teacher := range ensemble {
-		f.options.Ensemble = append(f.options.Ensemble, newSubset(teacher, rest))
-	}
-	f.shape = f.source.Shape()
-	f.options.Supervision = f.options.Supervision.take(held, false, q)
-	return v, nil
-}
-
-// take returns the part of the samples for which which is as wanted.
-func (s *Supervision) take(which []bool, wanted bool, outputs int) *Supervision {
-	if s == nil {
-		return nil
-	}
-	part := &Supervision{Weights: s.Weights}
-	for k, w := range which {
-		if w != wanted {
-			continue
-		}
-		if s.Labels != nil {
-			part.Labels = append(part.Labels, s.Labels[k])
-		}
-		if s.Targets != nil {
-			part.Targets = append(part.Targets, s.Targets[k*outputs:(k+1)*outputs]...)
-		}
-	}
-	return part
-}
-
-// teacherScore is the teacher's own score; 1 where agreement with it counts.
-func (v *Validation) teacherScore(ctx context.Context, o *Options) (float64, error) {
-	return v.judge(ctx, o, func(b *Batch) ([]float32, error) { return b.Y, nil })
-}
-
-// score is that of a model, by the float64 reference solver.
-func (v *Validation) score(ctx context.Context, m *model.Model, o *Options) (float64, error) {
-	return v.judge(ctx, o, func(b *Batch) ([]float32, error) {
-		out := make([]float32, len(b.Y))
-		p, q := m.Inputs(), m.Outputs()
-		errs := make([]error, b.Samples)
-		const block = 64
-		parallel((b.Samples+block-1)/block, func(part int) {
-			solver, err := model.NewSolver(m)
-			if err != nil {
-				errs[part] = err
-				return
-			}
-			u, x, y := make([]float64, p), make([]float64, m.States()), make([]float64, q)
-			for k := part * block; k < min((part+1)*block, b.Samples); k++ {
-				for j := range u {
-					u[j] = float64(b.U[k*p+j])
-				}
-				if err := solver.Solve(u, x, y); err != nil {
-					errs[part] = err
-					return
-				}
-				for c, v := range y {
-					out[k*q+c] = float32(v)
-				}
-			}
-		})
-		for _, err := range errs {
-			if err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	})
-}
-
-// judge scores outputs (samples × q of a batch) against the task or the teacher.
-func (v *Validation) judge(ctx context.Context, o *Options, outputs func(*Batch) ([]float32, error)) (float64, error) {
-	q := v.Source.Shape().Outputs
-	right, squared := 0, newDeviation(q)
-	err := v.Source.Batches(ctx, func(b *Batch) error {
-		y, err := outputs(b)
-		if err != nil {
-			return err
-		}
-		for k := range b.Samples {
-			row := y[k*q : (k+1)*q]
-			if o.Task == Regression {
-				want := b.Y[k*q : (k+1)*q]
-				if v.Supervision != nil {
-					want = v.Supervision.Targets[(b.First+k)*q : (b.First+k+1)*q]
-				}
-				squared.add(row, want)
-				continue
-			}
-			want := decided(b.Y[k*q:(k+1)*q], o.Decision)
-			if v.Supervision != nil {
-				want = int(v.Supervision.Labels[b.First+k])
-			}
-			if decided(row, o.Decision) == want {
-				right++
-			}
-		}
-		return nil
-	})
-	if o.Task == Regression {
-		return squared.r2(), err
-	}
-	return float64(right) / float64(v.Source.Shape().Samples), err
-}
-
-// decided returns the lowest index of a largest value, or of a smallest with argmin.
-func decided(y []float32, decision model.Decision) int {
-	best := 0
-	for k, v := range y {
-		if decision == model.DecideArgmin && v < y[best] || decision != model.DecideArgmin && v > y[best] {
-			best = k
-		}
-	}
-	return best
-}
-
-// deviation gathers R², the mean over outputs of 1 − squared error / variance.
-type deviation struct {
-	samples            int
-	error, sum, square []float64
-}
-
-func newDeviation(q int) *deviation {
-	return &deviation{error: make([]float64, q), sum: make([]float64, q), square: make([]float64, q)}
-}
-
-func (d *deviation) add(y, want []float32) {
-	d.samples++
-	for k, w := range want {
-		off := float64(y[k]) - float64(w)
-		d.error[k] += off * off
-		d.sum[k] += float64(w)
-		d.square[k] += float64(w) * float64(w)
-	}
-}
-
-func (d *deviation) r2() float64 {
-	total := 0.0
-	for k, e := range d.error {
-		spread := d.square[k] - d.sum[k]*d.sum[k]/float64(d.samples)
-		if spread > 0 {
-			total += 1 - e/spread
-		}
-	}
-	return total / float64(len(d.error))
 }

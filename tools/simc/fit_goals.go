@@ -137,7 +137,7 @@ func compiledSize(m *model.Model) (int, error) {
 // chooseEpochs fills in the epochs of fine-tuning.
 func (f *fitFlags) chooseEpochs(o *trainer.Options, samples int) {
 	o.Epochs = max(f.epochs, 0)
-	if f.epochs == autoEpochs && !f.noRefine {
+	if f.epochs == autoEpochs && !f.noRefine && !f.rows.exact() { // what matches exactly is to stay so
 		o.Epochs = trainer.DefaultEpochs(samples)
 	}
 }
