@@ -21,6 +21,10 @@
 // each time, always the one whose removal costs least at the output. The survivors are refitted by least
 // squares, rank by rank, on the states that the sparse model itself has.
 //
+// Where the second moments of all states and inputs would be too large (Options.GramBytes), rows are solved
+// over candidates and certified over all of them in further passes. A source may stream: what is kept of
+// the samples does not grow with their number, but a NetworkSource and a StatesSource hold theirs in memory.
+//
 // Fine-tuning starts from some three times the wanted nonzeros. It follows the labels and the teachers'
 // outputs (distillation) by Adam, in reverse order of computation or, in loops, by the adjoint fixed point,
 // while the weights with the smallest |w|·√(mean g²) leave; rows in loops are projected onto their ball.

@@ -79,8 +79,9 @@ type Options struct {
 
 	GroupRows, GroupColumns int // of PenaltyGroup; default 16 rows × 128 columns (8 × 32, 4 × 64)
 
-	// GramBytes is the size up to which the Gram of all states and inputs is made; beyond it rows are solved
-	// on candidates, and certified all the same. 0: DefaultGramBytes.
+	// GramBytes is the size up to which the Gram of all states and inputs is made (solving and refitting take
+	// some five times as much); beyond it rows are solved on candidates, and certified all the same. 0:
+	// DefaultGramBytes.
 	GramBytes int
 
 	NoWeights bool // ω = σ = 1, as published

@@ -124,9 +124,6 @@ func (f *fitter) wantedOnPath() int {
 	if f.options.NoRefine {
 		return f.options.NNZ
 	}
-	if f.screened != nil { // candidates are affordable for few weights a row
-		return wideScreened * f.options.NNZ
-	}
 	return wideBudget(f.options.NNZ)
 }
 

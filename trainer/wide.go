@@ -20,7 +20,6 @@ const DefaultGramBytes = 8 * 6000 * 6000
 const (
 	wideCandidates = 200 // of a row at first, and at most as many more each time
 	wideMemory     = 2   // of GramBytes: what the Grams of candidates may take (the whole one takes thrice its size)
-	wideScreened   = 3   // times the wanted nonzeros are what the path ends at
 	widePaths      = 3   // paths over candidates, the certificate of the last point adding more after each
 	wideOverBudget = 1.1 // the most by which a certified point may exceed the budget that refinement starts from
 	wideStep       = 1.1 // factor of λ where it may not

@@ -84,15 +84,16 @@ func (j *Joint) check(g *Gram, warm []*Solution) error {
 }
 
 const (
-	jointRounds  = 400  // values of η tried
-	jointMemory  = 6    // of Anderson's extrapolation
-	jointStep    = 3    // largest change of log η by extrapolation beyond the plain step
-	jointShrinks = 0.97 // ‖v‖/η below which a group shrinks fast;
-	jointSmall   = 0.03 // below this part of the largest it is then tried without,
-	jointTiny    = 1e-3 // and below this part if it shrinks at all
-	jointDrops   = 2    // how often a group is tried without
-	jointAfter   = 8    // rounds that may follow on a closed gap
-	jointReturn  = 0.01 // of the largest η: where a group that is needed after all begins
+	jointRounds    = 400  // values of η tried
+	jointMemory    = 6    // of Anderson's extrapolation
+	jointStep      = 3    // largest change of log η by extrapolation beyond the plain step
+	jointShrinks   = 0.97 // ‖v‖/η below which a group shrinks fast;
+	jointSmall     = 0.03 // below this part of the largest it is then tried without,
+	jointTiny      = 1e-3 // and below this part if it shrinks at all
+	jointDrops     = 2    // how often a group is tried without, being small,
+	jointTinyDrops = 8    // and being tiny
+	jointAfter     = 8    // rounds that may follow on a closed gap
+	jointReturn    = 0.01 // of the largest η: where a group that is needed after all begins
 )
 
 // jointSolver is the state of SolveJoint. Rows are solved one after the other.
@@ -241,11 +242,12 @@ func (s *jointSolver) largest() float64 { return slices.Max(append([]float64{s.e
 
 // shrinks reports whether group k is on its way to zero, and may be tried without.
 func (s *jointSolver) shrinks(k int, largest float64) bool {
-	if s.Weight[k] == 0 || s.eta[k] == 0 || s.drops[k] == jointDrops {
+	if s.Weight[k] == 0 || s.eta[k] == 0 {
 		return false
 	}
 	ratio := s.norm[k] / s.eta[k]
-	return ratio < jointShrinks && s.norm[k] < jointSmall*largest || ratio < 1-1e-7 && s.norm[k] < jointTiny*largest
+	return ratio < jointShrinks && s.norm[k] < jointSmall*largest && s.drops[k] < jointDrops ||
+		ratio < 1-1e-7 && s.norm[k] < jointTiny*largest && s.drops[k] < jointTinyDrops
 }
 
 // solveRows solves the rows for the present η.

@@ -159,7 +159,13 @@ func (s *jointSolver) advance(history *anderson) {
 	if changed {
 		history.forget()
 	}
-	for a, v := range history.next(at, next, s.upper) {
+	// What a step changes counts by the size of the norms: tiny ones, far from their fixed point in the
+	// logarithm, would drown the others.
+	weight := make([]float64, len(active))
+	for a, k := range active {
+		weight[a] = max(s.norm[k]/largest, 1e-6)
+	}
+	for a, v := range history.next(at, next, weight, s.upper) {
 		s.eta[active[a]] = math.Exp(v)
 	}
 }
@@ -175,8 +181,9 @@ type anderson struct {
 
 func (a *anderson) forget() { a.x, a.f, a.plain = nil, nil, nil }
 
-// next returns the point to try after x, whose image is f and whose merit is given. The slices are kept.
-func (a *anderson) next(x, f []float64, merit float64) []float64 {
+// next returns the point to try after x, whose image is f and whose merit is given; weight says how much each
+// coordinate counts in the extrapolation. The slices are kept.
+func (a *anderson) next(x, f, weight []float64, merit float64) []float64 {
 	if a.plain != nil && !(merit <= a.merit*(1+1e-12)) {
 		back := a.plain // the extrapolation went up: the plain step from before it instead
 		a.forget()
@@ -195,13 +202,13 @@ func (a *anderson) next(x, f []float64, merit float64) []float64 {
 	size := 0.0
 	for c := range count {
 		for r := range x {
-			d := (f[r] - x[r]) - (a.f[c][r] - a.x[c][r])
+			d := weight[r] * ((f[r] - x[r]) - (a.f[c][r] - a.x[c][r]))
 			differences.Set(r, c, d)
 			size = max(size, math.Abs(d))
 		}
 	}
 	for r := range x {
-		right.SetVec(r, f[r]-x[r])
+		right.SetVec(r, weight[r]*(f[r]-x[r]))
 	}
 	for c := range count {
 		differences.Set(len(x)+c, c, 1e-8*size+1e-300)
