@@ -246,3 +246,35 @@ func TestPenaltiesRefuseNumbersThatAreNotTheirs(t *testing.T) {
 		})
 	}
 }
+
+// A constant input, a dead state, no biases and no weights: none of them may upset a penalty.
+func TestPenaltiesStandDegenerateStates(t *testing.T) {
+	network, u := randomNetwork(2, []int{10, 8, 5, 3}, 300)
+	for s := range 300 {
+		u[s*10+4] = 0.5
+	}
+	network.Layers[0].B[3] = -1000
+	source := mustSource(t, network, u)
+	for _, penalty := range []Penalty{PenaltyL1, PenaltyElastic, PenaltyPerspective, PenaltyExact, PenaltyGroup} {
+		for _, o := range []Options{{Lambda: 0.01}, {Lambda: 0.01, NoBias: true}, {Lambda: 0.01, NoWeights: true}, {Lambda: 0.01, NoBias: true, NoWeights: true}, {NNZ: 40, NoBias: true}} {
+			o.Penalty, o.Task = penalty, Regression
+			m, r, err := Fit(context.Background(), source, o)
+			if penalty == PenaltyExact && o.NoBias && !o.NoWeights { // without weights the constant input serves as a bias
+				if !errors.Is(err, ErrInfeasible) {
+					t.Errorf("exact without the biases that the teacher has: %v", err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s %+v: %v", penalty, o, err)
+				continue
+			}
+			if r.GapMax > 1e-6 || r.NNZ == 0 {
+				t.Errorf("%s %+v: gap %g, %d nonzeros", penalty, o, r.GapMax, r.NNZ)
+			}
+			if by := m.NNZ(); o.NoBias && by.StateBias+by.OutputBias > 0 {
+				t.Errorf("%s %+v: %d biases", penalty, o, by.StateBias+by.OutputBias)
+			}
+		}
+	}
+}
