@@ -130,6 +130,23 @@ func TestASizeIsMetOrRefused(t *testing.T) {
 	}
 }
 
+// Small files grow fast with their first nonzeros: a straight line through two that are too large misses.
+func TestASizeIsUsedWhereBytesAreNoStraightLine(t *testing.T) {
+	_, source, s := taught(t, 5, 600)
+	sizeOf := func(m *model.Model) (int, error) {
+		return 200 + int(120*math.Pow(float64(m.NNZ().Total()), 0.25)), nil
+	}
+	for _, size := range []int{450, 480, 500} {
+		m, r := mustFit(t, source, Options{Size: size, SizeOf: sizeOf, Epochs: 1, Supervision: s})
+		if got, _ := sizeOf(m); got > size || got < size*95/100 {
+			t.Errorf("%d bytes for at most %d after %d fits", got, size, r.Fits)
+		}
+	}
+	if _, r := mustFit(t, source, Options{Size: 1 << 20, SizeOf: sizeOf, Supervision: s}); r.Fits > 2 {
+		t.Errorf("%d fits where the largest model is far smaller", r.Fits)
+	}
+}
+
 func TestADropIsMetOnTheValidationPartOrRefused(t *testing.T) {
 	network, source, s := taught(t, 6, 1500)
 	last := math.MaxInt
