@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -42,6 +43,9 @@ func (f *fitter) toSize() (*model.Model, error) {
 			f.options.NNZ = f.shape.Outputs // the smallest there is
 		}
 		m, err := f.fitOnce()
+		if errors.Is(err, ErrBudget) && smallest < math.MaxInt { // so few cannot be: what was found counts
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -121,6 +125,9 @@ func (f *fitter) toDrop() (*model.Model, error) {
 	try := func(nnz int) (within bool, err error) {
 		f.options.NNZ = nnz
 		m, err := f.fitOnce()
+		if errors.Is(err, ErrBudget) && best != nil { // so few cannot be
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}

@@ -180,6 +180,19 @@ func TestADropIsMetOnTheValidationPartOrRefused(t *testing.T) {
 	}
 }
 
+// Without refinement a model has all its states, so that few nonzeros cannot be: the search ends there.
+func TestGoalsEndWhereNoSmallerModelIs(t *testing.T) {
+	_, source, s := taught(t, 6, 600)
+	sizeOf := func(m *model.Model) (int, error) { return 100 + m.NNZ().Total(), nil }
+	if _, r := mustFit(t, source, Options{Drop: 100, NoRefine: true, Supervision: s}); r.Validation == nil || r.NNZ == 0 {
+		t.Errorf("%+v", r)
+	}
+	_, _, err := Fit(context.Background(), source, Options{Size: 101, SizeOf: sizeOf, NoRefine: true, Supervision: s})
+	if !errors.Is(err, ErrBudget) {
+		t.Errorf("a size below that of the states' constants: %v", err)
+	}
+}
+
 func TestBaselinesPruneTheTeacherItself(t *testing.T) {
 	network, source, s := taught(t, 7, 800)
 	m, r := mustFit(t, source, Options{NNZ: 60, Baseline: Magnitude})
