@@ -253,6 +253,18 @@ func TestFewBitsAreWholeLevels(t *testing.T) {
 	}
 }
 
+func TestFewBitsStayInTheBall(t *testing.T) {
+	source := equilibriumStates(t, 3, 10, 5, 3, 500, model.Activation{Kind: model.ReLU}, 0.95)
+	for _, bits := range []int{5, 4} {
+		for _, epochs := range []int{0, 8} {
+			m, _ := mustFit(t, source, Options{Lambda: 0.002, Structure: Free, Kappa: 0.9, WeightBits: bits, Epochs: epochs})
+			if norm := normInLoops(m); norm == 0 || norm > 0.9*(1+1e-6) {
+				t.Errorf("%d bits, %d epochs: norm %g in loops, at most 0.9 was wanted", bits, epochs, norm)
+			}
+		}
+	}
+}
+
 func TestSubsetsShowTheirSamplesAlone(t *testing.T) {
 	_, source, _ := taught(t, 9, 2500)
 	odd := newSubset(source, func(k int) bool { return k%2 == 1 })
