@@ -131,6 +131,9 @@ func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
 // startingDraft is what refinement starts from: the rows as solved, or the teacher itself.
 func (f *fitter) startingDraft() (*draft, error) {
 	if f.options.Baseline != "" {
+		if err := f.enoughForOutputs(); err != nil {
+			return nil, err
+		}
 		return f.teacherDraft()
 	}
 	solved, err := f.solveRows()

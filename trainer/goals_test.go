@@ -224,6 +224,11 @@ func TestBaselinesPruneTheTeacherItself(t *testing.T) {
 	if before, after := agreement(t, m, u, s.Labels), agreement(t, trained, u, s.Labels); after <= before || trained.NNZ().Total() > 60 {
 		t.Errorf("%.3f after training %d weights, %.3f before", after, trained.NNZ().Total(), before)
 	}
+	for _, epochs := range []int{0, 1} {
+		if _, _, err := Fit(context.Background(), source, Options{NNZ: 2, Baseline: Magnitude, Epochs: epochs}); !errors.Is(err, ErrBudget) {
+			t.Errorf("two nonzeros for three outputs: %v", err)
+		}
+	}
 	states, err := (&States{Inputs: 1, Outputs: 1, Samples: 2, U: []float32{0, 1}, Z: []float32{0, 1}, X: []float32{0, 1}, Y: []float32{0, 1}, Activations: []model.Activation{{Kind: model.ReLU}}, Ranks: []int{0}}).Source()
 	if err != nil {
 		t.Fatal(err)
