@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -26,6 +27,9 @@ func (f *fitter) toSize() (*model.Model, error) {
 			f.options.NNZ = f.shape.Outputs // the smallest there is
 		}
 		m, err := f.fitOnce()
+		if errors.Is(err, ErrBudget) && smallest < math.MaxInt { // so few cannot be: what was found counts
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +61,12 @@ func (f *fitter) toSize() (*model.Model, error) {
 		}
 		last, lastSize = count, size
 		next := int(float64(count) * (float64(f.options.Size)*(1-sizeSlack/2) - overhead) / max(float64(size)-overhead, 1))
-		// Small files are not that straight: where the line leads astray, halve what is
-		// left, by ratio.
-		if tiny := below == 0 && next < above/8; above < math.MaxInt && (next <= below || next >= above || tiny) {
+		switch tiny := below == 0 && next < above/8; {
+		case above == math.MaxInt:
+			if next <= below {
+				next = below + below/2
+			}
+		case next <= below || next >= above || tiny: // small files are not that straight: halve what is open, by ratio
 			next = int(math.Sqrt(float64(max(below, f.shape.Outputs)) * float64(above)))
 		}
 		if next = max(next, f.shape.Outputs); next == f.options.NNZ || next == below {
@@ -124,6 +131,9 @@ type dropSearch struct {
 func (s *dropSearch) try(nnz int) (within bool, score float64, err error) {
 	s.options.NNZ = nnz
 	m, err := s.fitOnce()
+	if errors.Is(err, ErrBudget) && s.best != nil { // so few cannot be
+		return false, 0, nil
+	}
 	if err != nil {
 		return false, 0, err
 	}

@@ -137,6 +137,7 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	setDefault(&o.Pattern, FreePattern)
 	setDefault(&o.WeightBits, 8)
 	setDefault(&o.tuning, &defaultTuning)
+	o.NNZ = min(o.NNZ, maxNonzeros)
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
@@ -197,6 +198,9 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 
 // maxEpochs keeps a slip of the pen from running for ever.
 const maxEpochs = 1 << 20
+
+// maxNonzeros is more than any model has, so that multiples of a number of nonzeros are numbers too.
+const maxNonzeros = math.MaxInt / 16
 
 // goals is how many of the ways to say how sparse are used.
 func (o *Options) goals() int {

@@ -121,3 +121,27 @@ func TestFineTuningWithoutTheWholeGram(t *testing.T) {
 		}
 	}
 }
+
+func TestFitWithoutTheWholeGramTakesFewBits(t *testing.T) {
+	source, _, _, err := wideNetwork(300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, r := mustFit(t, source, Options{NNZ: 100, WeightBits: 4, Epochs: 2, GramBytes: 8 * 140 * 140})
+	if m.WeightBits != 4 || len(m.ColumnStep) != 150+m.States() || r.NNZ > 100 {
+		t.Fatalf("%d bits, %d steps of columns, %+v", m.WeightBits, len(m.ColumnStep), r)
+	}
+	n := 0
+	for k := range m.States() { // weights are whole levels of the steps of the inputs that they read
+		cols, values := m.B.Row(k)
+		for a, j := range cols {
+			level := float64(values[a]) * float64(m.ColumnStep[j]) / float64(m.WeightScale[k])
+			if n++; math.Abs(level-math.Round(level)) > 1e-4 || math.Abs(level) > 7.001 {
+				t.Errorf("state %d, input %d: level %g", k, j, level)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no weights")
+	}
+}
