@@ -258,6 +258,17 @@ func TestFewBitsAreWholeLevels(t *testing.T) {
 	}
 }
 
+// The softmax of one output is constant: a loss on it would teach nothing.
+func TestOneOutputIsANumber(t *testing.T) {
+	network, u := randomNetwork(5, []int{6, 8, 1}, 500)
+	source := mustSource(t, network, u)
+	m, _ := mustFit(t, source, Options{NNZ: 40, Epochs: 20})
+	_, y := outputsOf(t, m, u)
+	if off := relativeError(y, network.Forward32(u, 500, nil)); off > 0.3 || m.Decision != model.DecideNone {
+		t.Errorf("relative error %.2f, decision %s", off, m.Decision)
+	}
+}
+
 func TestFewBitsStayInTheBall(t *testing.T) {
 	source := equilibriumStates(t, 3, 10, 5, 3, 500, model.Activation{Kind: model.ReLU}, 0.95)
 	for _, bits := range []int{5, 4} {

@@ -67,7 +67,7 @@ type Options struct {
 	Steps int
 
 	Structure Structure // default Causal
-	Task      Task      // default Classification
+	Task      Task      // default Classification, of one output Regression
 
 	// Decision of the model: by default argmax in a classification and none in a regression. Fine-tuning
 	// takes the outputs of a classification by argmin the other way round.
@@ -128,6 +128,9 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return o, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrOptions)
 	}
 	setDefault(&o.Structure, Causal)
+	if shape.Outputs == 1 { // nothing to decide between
+		setDefault(&o.Task, Regression)
+	}
 	setDefault(&o.Task, Classification)
 	if o.Task == Classification {
 		setDefault(&o.Decision, model.DecideArgmax)
