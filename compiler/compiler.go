@@ -112,7 +112,8 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
 		report.Passes = report.Passes[:len(report.Passes)-1]
-		if err := report.run(step{"certify", program.CertifyBriefly}); err != nil {
+		briefly := func() (string, error) { return program.CertifyBriefly(o.MaxError) }
+		if err := report.run(step{"certify", briefly}); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package pass
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/sparse"
@@ -47,9 +48,16 @@ func (p *Program) Certify() (string, error) {
 }
 
 // CertifyBriefly proves the same bounds again, a little larger and in as few digits as that allows: for a
-// file that makes use of it.
-func (p *Program) CertifyBriefly() (string, error) {
+// file that makes use of it. Where that takes a bound over the box above `most`, if most is not 0, they
+// are proved once more as they were.
+func (p *Program) CertifyBriefly(most float64) (string, error) {
 	p.Certificates, p.own, p.inBrief = simb.Certificates{}, nil, true
+	detail, err := p.Certify()
+	box := p.Certificates.Box
+	if err != nil || most == 0 || box != nil && float64(slices.Max(box.Output)) <= most {
+		return detail, err
+	}
+	p.Certificates, p.own, p.inBrief = simb.Certificates{}, nil, false
 	return p.Certify()
 }
 
