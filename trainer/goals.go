@@ -166,7 +166,7 @@ func (s *dropSearch) bracket() error {
 			s.low = nnz
 			return nil
 		case nnz >= s.most:
-			return fmt.Errorf("a drop of %g points: with %d nonzeros, as many as the teacher has, the model still scores %.4f on the validation part, the teacher %.4f; allow more, or more epochs: %w", s.options.Drop, nnz, score, s.teacher, ErrBudget)
+			return fmt.Errorf("a drop of %g points: with %d nonzeros, as many as the teacher has as far as is known, the model still scores %.4f on the validation part, the teacher %.4f; allow more, or more epochs: %w", s.options.Drop, nnz, score, s.teacher, ErrBudget)
 		default:
 			s.low = nnz
 			nnz = min(int(float64(nnz)*dropRatio), s.most)

@@ -19,7 +19,7 @@ var (
 type Structure string
 
 // The structures. In a causal model a state reads inputs and states of smaller rank, so that A has no
-// cycle; in a free one it reads any state, itself included, and ‖A‖∞ ≤ κ keeps the model well posed.
+// cycle; in a free one it reads any state, itself included, and Σ|a| ≤ κ over each row's entries in its cycles keeps the model well posed.
 const (
 	Causal Structure = "causal"
 	Free   Structure = "free"
@@ -34,7 +34,7 @@ const (
 	Regression     Task = "regression"
 )
 
-// DefaultKappa bounds ‖A‖∞ of a model of free structure unless the options say otherwise.
+// DefaultKappa bounds the rows' entries in cycles of a model of free structure unless the options say otherwise.
 const DefaultKappa = 0.99
 
 // Pattern says where weights may lie.

@@ -128,6 +128,7 @@ const smallSet = 1 << 22
 // chooseWay tries, on a sixth of a small set that is held out, to follow labels and teacher, to follow the
 // teacher alone, and the convex refit of the wanted size. The fewest wrong decisions there win (least squared
 // error in a regression), then the least loss. It sets the goal of the samples, or returns the convex refit.
+// The convex refit, which sees no labels, was made on all samples: it is favoured a little.
 func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*draft, error) {
 	o := &f.options
 	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {

@@ -160,10 +160,11 @@ func decided(y []float32, decision model.Decision) int {
 	return best
 }
 
-// deviation gathers R², the mean over outputs of 1 − squared error / variance.
+// deviation gathers R², the mean over the outputs that vary of 1 − squared error / variance.
 type deviation struct {
 	samples            int
 	error, sum, square []float64
+	first              []float32 // what sums are taken from, so that they do not cancel
 }
 
 func newDeviation(q int) *deviation {
@@ -171,22 +172,24 @@ func newDeviation(q int) *deviation {
 }
 
 func (d *deviation) add(y, want []float32) {
-	d.samples++
+	if d.samples++; d.samples == 1 {
+		d.first = append(d.first, want...)
+	}
 	for k, w := range want {
-		off := float64(y[k]) - float64(w)
+		off, shifted := float64(y[k])-float64(w), float64(w)-float64(d.first[k])
 		d.error[k] += off * off
-		d.sum[k] += float64(w)
-		d.square[k] += float64(w) * float64(w)
+		d.sum[k] += shifted
+		d.square[k] += shifted * shifted
 	}
 }
 
 func (d *deviation) r2() float64 {
-	total := 0.0
+	total, varying := 0.0, 0
 	for k, e := range d.error {
-		spread := d.square[k] - d.sum[k]*d.sum[k]/float64(d.samples)
-		if spread > 0 {
+		if spread := d.square[k] - d.sum[k]*d.sum[k]/float64(d.samples); spread > 0 {
 			total += 1 - e/spread
+			varying++
 		}
 	}
-	return total / float64(len(d.error))
+	return total / float64(max(1, varying))
 }

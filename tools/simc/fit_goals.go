@@ -163,6 +163,9 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 		if err != nil {
 			return err
 		}
+		if (further.decision == model.DecideArgmin) != (job.decision == model.DecideArgmin) {
+			return refusedf("%s decides by %s, %s does not: teachers that are followed together must decide alike", path, further.decision, f.teacher)
+		}
 		o.Ensemble = append(o.Ensemble, further.source)
 	}
 	if f.validation == "" {

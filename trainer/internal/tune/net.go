@@ -4,8 +4,7 @@
 //
 // by the gradient of a loss through its equilibrium: in reverse order of computation where A has no
 // cycle, by implicit differentiation (the fixed point of the adjoint equation, arXiv 1908.06315) where it
-// has. While it trains it removes weights gradually until a budget is met, and may move some to where the
-// gradient asks for them.
+// has. While it trains it removes weights gradually until a budget is met.
 //
 // It promises that the same net, samples and options give the same bits on any number of cores, that the
 // budget is met, and that rows of A in cycles stay in their ball ‖a‖₁ ≤ κ. It must not know what a teacher,

@@ -184,23 +184,41 @@ func (s *survivors) drop(i, k int) {
 	}
 }
 
-// bury removes a state that nothing reads, or that is constant, with its row and every reading of it. What
-// a constant state was worth is left to the readers' constants to learn.
+// bury removes a state that nothing reads, or that is constant, with its row and every reading of it. What a
+// constant state was worth goes into its readers' constants.
 func (s *survivors) bury(i int) {
 	if s.dead[i] {
 		return
 	}
 	s.dead[i] = true
+	worth := 0.0
+	if k := s.constantOf(i); s.left[i] == 0 && k >= 0 {
+		worth = s.net.Activations[i].Apply(float64(s.rows[i][k].weight))
+	}
 	for k := range s.rows[i] {
 		s.drop(i, k)
 	}
 	for r, row := range s.rows {
 		for k, e := range row {
-			if int(e.feature) == i {
-				s.drop(r, k)
+			if int(e.feature) != i || s.gone[r][k] {
+				continue
 			}
+			if c := s.constantOf(r); c >= 0 {
+				row[c].weight += float32(float64(e.weight) * worth)
+			}
+			s.drop(r, k)
 		}
 	}
+}
+
+// constantOf returns the place of row i's constant, −1 without one.
+func (s *survivors) constantOf(i int) int {
+	for k, e := range s.rows[i] {
+		if e.feature == s.net.constant() && !s.gone[i][k] {
+			return k
+		}
+	}
+	return -1
 }
 
 func (s *survivors) apply(rows [][]entry) {

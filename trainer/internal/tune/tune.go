@@ -260,7 +260,7 @@ func Loss(n *Net, samples *Samples) float64 {
 }
 
 // Score returns the mean loss of a net over the samples as they are, and of a classification the part of
-// them that it decides unlike the labels (unlike the teacher without labels).
+// them that it decides unlike the labels (unlike the teacher without labels), by the classes' weights.
 func Score(n *Net, samples *Samples) (loss, wrong float64) {
 	t := newTuner(n, samples, Options{Epochs: 1, Batch: lanes})
 	s, chosen := t.shards[0], make([]int, 0, lanes)
@@ -290,7 +290,11 @@ func Score(n *Net, samples *Samples) (loss, wrong float64) {
 				wanted = int(g.Labels[variant/samples.variants()])
 			}
 			if best != wanted {
-				wrong += 1 / float64(samples.Count)
+				weight := 1.0
+				if g.Labels != nil && g.Weights != nil {
+					weight = float64(g.Weights[wanted])
+				}
+				wrong += weight / float64(samples.Count)
 			}
 		}
 		s.derive(g, chosen, samples.variants(), 1/float64(samples.Count))

@@ -202,6 +202,8 @@ func TestStatesThatNothingReadsGoWithTheirRows(t *testing.T) {
 	// Without state 0's input state 0 is constant, so is state 1, and the output keeps its constant.
 	if rest := Prune(n, 5, score); rest.Count() != 1 || !slices.Equal(rest.Rows[3].Support, []int32{4}) {
 		t.Errorf("what is left of a broken chain: %+v", rest.Rows)
+	} else if got := rest.Rows[3].Weights[0]; got != 1+1+1 { // x0 = φ(1) = 1, x1 = x0 + 1 = 2, y = x1 + 1
+		t.Errorf("the output's constant is %g, the chain was worth 3", got)
 	}
 }
 
