@@ -129,6 +129,9 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode: %w", err)
 	}
+	if _, err := simb.Open(data); err != nil {
+		return nil, nil, fmt.Errorf("no reader would take the file: %w; --codec raw stores more bytes, which readers relate memory to: %w", err, ErrUnfit)
+	}
 	report.add("encode", fmt.Sprintf("%d bytes", len(data)))
 	report.fill(program, compiled, data)
 	if err := report.within(o.MaxError, program); err != nil {

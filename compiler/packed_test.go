@@ -3,6 +3,7 @@ package compiler_test
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/sparse-implicit/sim/compiler"
@@ -45,6 +46,32 @@ func TestPackingChangesNoIntegerAndFiguresLittle(t *testing.T) {
 	}
 	if derived < 30 {
 		t.Errorf("only %d models with derived witnesses", derived)
+	}
+}
+
+// TestPackingRefusesNoBoundThatIsMet: a limit that the proved bounds meet is met by a packed file too, though
+// bounds in few digits would exceed it; without one they are in few digits.
+func TestPackingRefusesNoBoundThatIsMet(t *testing.T) {
+	larger := 0
+	for seed := range uint64(6) {
+		m := draw(rand.New(rand.NewPCG(seed, 21)), shape{calibrated: seed%2 == 0})
+		worst := func(o compiler.Options) float64 {
+			_, report, err := compiler.Compile(m, o)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			return slices.Max(report.ErrorBoundBox)
+		}
+		proved, brief := worst(compiler.Options{Codec: simb.CodecRaw}), worst(compiler.Options{Codec: simb.CodecPacked})
+		if brief > proved {
+			larger++
+		}
+		if kept := worst(compiler.Options{Codec: simb.CodecPacked, MaxError: proved}); kept > proved {
+			t.Errorf("seed %d: the bound is %g, the limit %g", seed, kept, proved)
+		}
+	}
+	if larger == 0 {
+		t.Error("no bound in few digits is larger")
 	}
 }
 

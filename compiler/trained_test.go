@@ -234,3 +234,22 @@ func TestFewLevelsStayWithinThem(t *testing.T) {
 		}
 	}
 }
+
+// TestTrainedStepsBeyondFloat32AreNotKept: a step that the plan's width takes beyond float32 gives way to another
+// one, of an input and of a state.
+func TestTrainedStepsBeyondFloat32AreNotKept(t *testing.T) {
+	for column := range 2 {
+		m := net{n: 1, p: 1, q: 1, b: []float32{1}, c: []float32{1}}.model()
+		m.WeightBits, m.ColumnBits, m.ColumnStep, m.WeightScale = 4, 14, []float32{0x1p-14, 0x1p-14}, []float32{0x1p-16, 0x1p-16}
+		m.ColumnStep[column] = 1e38
+		compiled, report := compileAndVerify(t, m, compiler.Options{Bits: 7})
+		for i, scale := range []float32{compiled.Inputs[0].Scale, compiled.Rows[0].Scale} {
+			if scale > 1.0/64 {
+				t.Errorf("column %d is beyond float32: column %d has a step of %g", column, i, scale)
+			}
+		}
+		if report.ErrorBoundBox == nil || report.ErrorBoundBox[0] > 0.2 {
+			t.Errorf("column %d is beyond float32: bounds %v", column, report.ErrorBoundBox)
+		}
+	}
+}

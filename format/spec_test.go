@@ -71,4 +71,17 @@ func TestSpecificationSuffices(t *testing.T) {
 		compared++
 	}
 	t.Logf("%d files read in C", compared)
+	wide, err := os.ReadFile("simb/testdata/v2/one-output-packed.simb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, _ := simbtest.Parse(wide)
+	wide[layout.Fields[7][0]] = 45
+	name := filepath.Join(dir, "wide.simb")
+	if err := os.WriteFile(name, wide, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(reader, name).CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "reader: a width") {
+		t.Errorf("activations of 45 bits: %s", out)
+	}
 }

@@ -122,6 +122,8 @@ func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
 	if err == nil && f.options.Pattern == WindowPattern {
 		if f.report.Steps, err = stepsOf(m); err == nil && f.options.Steps > 0 && f.report.Steps > f.options.Steps {
 			err = fmt.Errorf("%d steps: the model fitted takes %d; allow more: %w", f.options.Steps, f.report.Steps, ErrBudget)
+		} else if err == nil && f.report.Steps == 0 && 0 < f.options.Steps && f.options.Steps < len(f.rowsFrom) {
+			err = fmt.Errorf("%d steps: no path from an input to an output is left; allow %d, one a layer: %w", f.options.Steps, len(f.rowsFrom), ErrBudget)
 		}
 	}
 	f.lap(&f.report.SecondsTune)
@@ -131,6 +133,9 @@ func (f *fitter) finish(fitted *draft) (m *model.Model, err error) {
 // startingDraft is what refinement starts from: the rows as solved, or the teacher itself.
 func (f *fitter) startingDraft() (*draft, error) {
 	if f.options.Baseline != "" {
+		if err := f.enoughForOutputs(); err != nil {
+			return nil, err
+		}
 		return f.teacherDraft()
 	}
 	solved, err := f.solveRows()

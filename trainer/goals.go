@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -10,7 +11,7 @@ import (
 // How a size is met: so many models at most are fitted, and one that leaves less than sizeSlack of it
 // open is good.
 const (
-	sizeFits  = 5
+	sizeFits  = 6
 	sizeSlack = 0.015
 )
 
@@ -21,8 +22,14 @@ func (f *fitter) toSize() (*model.Model, error) {
 	var bestReport Report
 	below, above, smallest := 0, math.MaxInt, math.MaxInt // numbers of nonzeros known to fit, and not to
 	last, lastSize := 0, 0
-	for range sizeFits {
+	for left := sizeFits; left > 0; left-- {
+		if left == 1 && best == nil {
+			f.options.NNZ = f.shape.Outputs // the smallest there is
+		}
 		m, err := f.fitOnce()
+		if errors.Is(err, ErrBudget) && smallest < math.MaxInt { // so few cannot be: what was found counts
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -40,8 +47,12 @@ func (f *fitter) toSize() (*model.Model, error) {
 		if float64(size) <= float64(f.options.Size) && float64(size) >= (1-sizeSlack)*float64(f.options.Size) {
 			break
 		}
+		count := m.NNZ().Total()
+		if size <= f.options.Size && count == last { // there are no larger ones
+			break
+		}
 		// Bytes are an overhead and so many for each nonzero, nearly.
-		count, overhead := m.NNZ().Total(), min(400, float64(size)/2)
+		overhead := min(400, float64(size)/2)
 		if last != 0 && count != last {
 			each := float64(size-lastSize) / float64(count-last)
 			if guess := float64(size) - each*float64(count); each > 0 && guess > 0 {
@@ -50,11 +61,13 @@ func (f *fitter) toSize() (*model.Model, error) {
 		}
 		last, lastSize = count, size
 		next := int(float64(count) * (float64(f.options.Size)*(1-sizeSlack/2) - overhead) / max(float64(size)-overhead, 1))
-		if next <= below {
-			next = below + (min(above, 2*below)-below)/2
-		}
-		if next >= above {
-			next = below + (above-below)*3/4
+		switch tiny := below == 0 && next < above/8; {
+		case above == math.MaxInt:
+			if next <= below {
+				next = below + below/2
+			}
+		case next <= below || next >= above || tiny: // small files are not that straight: halve what is open, by ratio
+			next = int(math.Sqrt(float64(max(below, f.shape.Outputs)) * float64(above)))
 		}
 		if next = max(next, f.shape.Outputs); next == f.options.NNZ || next == below {
 			break
@@ -118,6 +131,9 @@ type dropSearch struct {
 func (s *dropSearch) try(nnz int) (within bool, score float64, err error) {
 	s.options.NNZ = nnz
 	m, err := s.fitOnce()
+	if errors.Is(err, ErrBudget) && s.best != nil { // so few cannot be
+		return false, 0, nil
+	}
 	if err != nil {
 		return false, 0, err
 	}

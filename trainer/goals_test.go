@@ -130,6 +130,23 @@ func TestASizeIsMetOrRefused(t *testing.T) {
 	}
 }
 
+// Small files grow fast with their first nonzeros: a straight line through two that are too large misses.
+func TestASizeIsUsedWhereBytesAreNoStraightLine(t *testing.T) {
+	_, source, s := taught(t, 5, 600)
+	sizeOf := func(m *model.Model) (int, error) {
+		return 200 + int(120*math.Pow(float64(m.NNZ().Total()), 0.25)), nil
+	}
+	for _, size := range []int{450, 480, 500} {
+		m, r := mustFit(t, source, Options{Size: size, SizeOf: sizeOf, Epochs: 1, Supervision: s})
+		if got, _ := sizeOf(m); got > size || got < size*95/100 {
+			t.Errorf("%d bytes for at most %d after %d fits", got, size, r.Fits)
+		}
+	}
+	if _, r := mustFit(t, source, Options{Size: 1 << 20, SizeOf: sizeOf, Supervision: s}); r.Fits > 2 {
+		t.Errorf("%d fits where the largest model is far smaller", r.Fits)
+	}
+}
+
 func TestADropIsMetOnTheValidationPartOrRefused(t *testing.T) {
 	network, source, s := taught(t, 6, 1500)
 	last := math.MaxInt
@@ -160,6 +177,19 @@ func TestADropIsMetOnTheValidationPartOrRefused(t *testing.T) {
 	_, _, err := Fit(context.Background(), source, Options{Drop: 1e-9, Epochs: 0, Validation: &Validation{own, &Supervision{Labels: labels}}})
 	if err != nil && !errors.Is(err, ErrBudget) {
 		t.Errorf("no drop at all: %v", err)
+	}
+}
+
+// Without refinement a model has all its states, so that few nonzeros cannot be: the search ends there.
+func TestGoalsEndWhereNoSmallerModelIs(t *testing.T) {
+	_, source, s := taught(t, 6, 600)
+	sizeOf := func(m *model.Model) (int, error) { return 100 + m.NNZ().Total(), nil }
+	if _, r := mustFit(t, source, Options{Drop: 100, NoRefine: true, Supervision: s}); r.Validation == nil || r.NNZ == 0 {
+		t.Errorf("%+v", r)
+	}
+	_, _, err := Fit(context.Background(), source, Options{Size: 101, SizeOf: sizeOf, NoRefine: true, Supervision: s})
+	if !errors.Is(err, ErrBudget) {
+		t.Errorf("a size below that of the states' constants: %v", err)
 	}
 }
 
@@ -194,6 +224,11 @@ func TestBaselinesPruneTheTeacherItself(t *testing.T) {
 	if before, after := agreement(t, m, u, s.Labels), agreement(t, trained, u, s.Labels); after <= before || trained.NNZ().Total() > 60 {
 		t.Errorf("%.3f after training %d weights, %.3f before", after, trained.NNZ().Total(), before)
 	}
+	for _, epochs := range []int{0, 1} {
+		if _, _, err := Fit(context.Background(), source, Options{NNZ: 2, Baseline: Magnitude, Epochs: epochs}); !errors.Is(err, ErrBudget) {
+			t.Errorf("two nonzeros for three outputs: %v", err)
+		}
+	}
 	states, err := (&States{Inputs: 1, Outputs: 1, Samples: 2, U: []float32{0, 1}, Z: []float32{0, 1}, X: []float32{0, 1}, Y: []float32{0, 1}, Activations: []model.Activation{{Kind: model.ReLU}}, Ranks: []int{0}}).Source()
 	if err != nil {
 		t.Fatal(err)
@@ -218,6 +253,29 @@ func TestFewBitsAreWholeLevels(t *testing.T) {
 				if math.Abs(level-math.Round(level)) > 1e-3 || math.Abs(level) > limit+1e-3 || math.Round(level) == 0 {
 					t.Fatalf("%d bits: B[%d, %d] is at level %g", bits, i, j, level)
 				}
+			}
+		}
+	}
+}
+
+// The softmax of one output is constant: a loss on it would teach nothing.
+func TestOneOutputIsANumber(t *testing.T) {
+	network, u := randomNetwork(5, []int{6, 8, 1}, 500)
+	source := mustSource(t, network, u)
+	m, _ := mustFit(t, source, Options{NNZ: 40, Epochs: 20})
+	_, y := outputsOf(t, m, u)
+	if off := relativeError(y, network.Forward32(u, 500, nil)); off > 0.3 || m.Decision != model.DecideNone {
+		t.Errorf("relative error %.2f, decision %s", off, m.Decision)
+	}
+}
+
+func TestFewBitsStayInTheBall(t *testing.T) {
+	source := equilibriumStates(t, 3, 10, 5, 3, 500, model.Activation{Kind: model.ReLU}, 0.95)
+	for _, bits := range []int{5, 4} {
+		for _, epochs := range []int{0, 8} {
+			m, _ := mustFit(t, source, Options{Lambda: 0.002, Structure: Free, Kappa: 0.9, WeightBits: bits, Epochs: epochs})
+			if norm := normInLoops(m); norm == 0 || norm > 0.9*(1+1e-6) {
+				t.Errorf("%d bits, %d epochs: norm %g in loops, at most 0.9 was wanted", bits, epochs, norm)
 			}
 		}
 	}

@@ -67,7 +67,7 @@ type Options struct {
 	Steps int
 
 	Structure Structure // default Causal
-	Task      Task      // default Classification
+	Task      Task      // default Classification, of one output Regression
 
 	// Decision of the model: by default argmax in a classification and none in a regression. Fine-tuning
 	// takes the outputs of a classification by argmin the other way round.
@@ -128,6 +128,9 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 		return o, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrOptions)
 	}
 	setDefault(&o.Structure, Causal)
+	if shape.Outputs == 1 { // nothing to decide between
+		setDefault(&o.Task, Regression)
+	}
 	setDefault(&o.Task, Classification)
 	if o.Task == Classification {
 		setDefault(&o.Decision, model.DecideArgmax)
@@ -137,6 +140,7 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 	setDefault(&o.Pattern, FreePattern)
 	setDefault(&o.WeightBits, 8)
 	setDefault(&o.tuning, &defaultTuning)
+	o.NNZ = min(o.NNZ, maxNonzeros)
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
@@ -197,6 +201,9 @@ func (o Options) resolved(shape *Shape) (Options, error) {
 
 // maxEpochs keeps a slip of the pen from running for ever.
 const maxEpochs = 1 << 20
+
+// maxNonzeros is more than any model has, so that multiples of a number of nonzeros are numbers too.
+const maxNonzeros = math.MaxInt / 16
 
 // goals is how many of the ways to say how sparse are used.
 func (o *Options) goals() int {

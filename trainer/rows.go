@@ -113,10 +113,18 @@ func (f *fitter) solveRows() (*solvedRows, error) {
 	if f.options.NoRefine {
 		return f.walk(f.options.NNZ, 24)
 	}
-	if f.options.NNZ < f.shape.Outputs {
-		return nil, fmt.Errorf("%d nonzeros for %d outputs, which need one each: ask for more: %w", f.options.NNZ, f.shape.Outputs, ErrBudget)
+	if err := f.enoughForOutputs(); err != nil {
+		return nil, err
 	}
 	return f.walk(f.wantedOnPath(), 3)
+}
+
+// enoughForOutputs refuses a number of nonzeros below that of the outputs.
+func (f *fitter) enoughForOutputs() error {
+	if f.options.NNZ < f.shape.Outputs {
+		return fmt.Errorf("%d nonzeros for %d outputs, which need one each: ask for more: %w", f.options.NNZ, f.shape.Outputs, ErrBudget)
+	}
+	return nil
 }
 
 // wantedOnPath is the number of nonzeros that the path ends at.

@@ -143,6 +143,17 @@ func TestFitMeetsTheBudgetWithoutCycles(t *testing.T) {
 }
 
 // A teacher that is itself sparse is found again: the oracle is the teacher.
+func TestAnyNumberOfNonzerosIsANumber(t *testing.T) {
+	_, source, _ := taught(t, 5, 300)
+	want, _ := mustFit(t, source, Options{NNZ: 10_000})
+	for _, nnz := range []int{math.MaxInt/6 + 1, math.MaxInt/3 + 1, math.MaxInt/2 + 1, math.MaxInt} {
+		m, r := mustFit(t, source, Options{NNZ: nnz})
+		if r.NNZ != want.NNZ().Total() {
+			t.Errorf("at most %d: %d nonzeros, %d with at most 10,000", nnz, m.NNZ().Total(), want.NNZ().Total())
+		}
+	}
+}
+
 func TestSparseTeacherIsRecovered(t *testing.T) {
 	network, u := randomNetwork(11, []int{30, 12, 8, 3}, 2000)
 	nonzeros := 0

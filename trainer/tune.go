@@ -151,7 +151,7 @@ func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*
 	if o.Supervision != nil {
 		ways = append(ways, 1)
 	}
-	part, best := samples.Take(fit), 0.0
+	part, best := samples.Take(fit), samples.Goal.Distill
 	least := score{math.Inf(1), math.Inf(1)}
 	for _, distill := range ways {
 		part.Goal.Distill = distill

@@ -168,7 +168,6 @@ func (f *fitter) finishNarrow(d *draft) (*model.Model, error) {
 	narrow.sigma = append([]float64(nil), f.sigma[:n]...)
 	place := map[int32]int32{}
 	for a, j := range inputs {
-		narrow.options.Image = nil // a part of an image is none
 		narrow.sigma = append(narrow.sigma, f.sigma[n+int(j)])
 		place[j] = int32(a)
 	}
@@ -225,6 +224,10 @@ func (f *fitter) widen(m *model.Model, inputs []int32) {
 		for k, j := range matrix.Indices {
 			matrix.Indices[k] = inputs[j]
 		}
+	}
+	if m.ColumnStep != nil {
+		steps := f.inputSteps() // those that nothing reads too
+		m.ColumnStep = append(steps, m.ColumnStep[len(inputs):]...)
 	}
 	m.InputLo, m.InputHi = f.survey.inputLo, f.survey.inputHi
 	if f.options.InputLo != nil {

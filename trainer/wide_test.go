@@ -7,6 +7,9 @@ import (
 	"math"
 	"runtime"
 	"testing"
+
+	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/trainer/dataset"
 )
 
 // wideNetwork reads only some of its many inputs.
@@ -92,5 +95,53 @@ func TestWhatNeedsTheWholeGramIsRefusedWithoutIt(t *testing.T) {
 		if _, _, err := Fit(context.Background(), source, o); !errors.Is(err, ErrOptions) {
 			t.Errorf("%+v: %v", o, err)
 		}
+	}
+}
+
+func TestFineTuningWithoutTheWholeGram(t *testing.T) {
+	source, u, y, err := wideNetwork(900)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Supervision{}
+	for k := range 900 {
+		s.Labels = append(s.Labels, int32(decided(y[3*k:3*k+3], model.DecideArgmax)))
+	}
+	for _, o := range []Options{
+		{NNZ: 150}, {NNZ: 150, WeightBits: 4}, {NNZ: 150, Baseline: Saliency}, {Drop: 20}, {Steps: 12, Pattern: WindowPattern},
+		{NNZ: 150, Image: &dataset.Image{Height: 10, Width: 15, Channels: 1}},
+	} {
+		o.Epochs, o.Supervision, o.GramBytes = 5, s, 8*170*170
+		m, r := mustFit(t, source, o)
+		if m.Inputs() != 150 || o.NNZ > 0 && r.NNZ > o.NNZ {
+			t.Errorf("%+v: %d inputs, %d nonzeros", o, m.Inputs(), r.NNZ)
+		}
+		if got := agreement(t, m, u, s.Labels); got < 0.6 {
+			t.Errorf("%+v: agrees with its labels by %.3f", o, got)
+		}
+	}
+}
+
+func TestFitWithoutTheWholeGramTakesFewBits(t *testing.T) {
+	source, _, _, err := wideNetwork(300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, r := mustFit(t, source, Options{NNZ: 100, WeightBits: 4, Epochs: 2, GramBytes: 8 * 140 * 140})
+	if m.WeightBits != 4 || len(m.ColumnStep) != 150+m.States() || r.NNZ > 100 {
+		t.Fatalf("%d bits, %d steps of columns, %+v", m.WeightBits, len(m.ColumnStep), r)
+	}
+	n := 0
+	for k := range m.States() { // weights are whole levels of the steps of the inputs that they read
+		cols, values := m.B.Row(k)
+		for a, j := range cols {
+			level := float64(values[a]) * float64(m.ColumnStep[j]) / float64(m.WeightScale[k])
+			if n++; math.Abs(level-math.Round(level)) > 1e-4 || math.Abs(level) > 7.001 {
+				t.Errorf("state %d, input %d: level %g", k, j, level)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no weights")
 	}
 }

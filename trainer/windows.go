@@ -14,12 +14,13 @@ var windowLayout = sparse.WindowLayout{Rows: 16, Lanes: 4, Window: 128}
 // weightsPerStep is how many weights a step of trained windows holds, of the 64 that it could.
 const weightsPerStep = 46
 
-// wantedSteps returns the number of steps asked for, or as many as the wanted number of nonzeros needs.
+// wantedSteps returns the number of steps asked for, or as many as the wanted number of nonzeros needs: one at
+// least for every group of rows, which share none.
 func (f *fitter) wantedSteps() int {
 	if f.options.Steps > 0 {
 		return f.options.Steps
 	}
-	return max(1, f.options.NNZ/weightsPerStep)
+	return max(len(f.rowsFrom), f.options.NNZ/weightsPerStep)
 }
 
 // stepsOf counts the steps into which a model packs.

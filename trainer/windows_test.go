@@ -54,6 +54,22 @@ func TestWindowModelsTakeNoMoreStepsThanWanted(t *testing.T) {
 	}
 }
 
+// Rows of different layers share no step: few nonzeros take one for each, fewer steps leave a constant.
+func TestWindowModelsKeepAPathThroughTheLayers(t *testing.T) {
+	_, source, s := taught(t, 5, 600)
+	for _, epochs := range []int{0, 3} {
+		o := Options{NNZ: 40, Pattern: WindowPattern, Epochs: epochs, Supervision: s}
+		if m, r := mustFit(t, source, o); r.NNZ < 30 || r.NNZ > 40 || m.States() == 0 {
+			t.Errorf("%d epochs: %d nonzeros of 40, %d states, %d steps", epochs, r.NNZ, m.States(), r.Steps)
+		}
+		o.NNZ, o.Steps = 0, 1
+		m, _, err := Fit(context.Background(), source, o)
+		if !errors.Is(err, ErrBudget) && (err != nil || m.NNZ().B+m.NNZ().D == 0) {
+			t.Errorf("%d epochs: one step for three layers: %v", epochs, err)
+		}
+	}
+}
+
 // byMeanSlice returns how many steps m takes when its inputs are sorted by the mean slice of the rows
 // that read them.
 func byMeanSlice(t *testing.T, m *model.Model) int {

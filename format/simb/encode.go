@@ -366,10 +366,8 @@ func (w *sectionWriter) frame(m *Model, claims uint8, signature []byte) []byte {
 	if signature != nil {
 		signed = b.CreateByteVector(signature)
 	}
-	features, version := m.features()|w.features, uint16(ReaderVersion)
-	if features&version2Features != 0 {
-		version = FormatVersion
-	}
+	features := m.features() | w.features
+	version := readerFor(features)
 	fb.FileStart(b)
 	fb.FileAddFormatVersion(b, version)
 	fb.FileAddMinimumReader(b, version)

@@ -223,7 +223,18 @@ func (f *frame) checkVersions() error {
 	if unknown := f.uint(fieldFeaturesRequired) &^ knownFeatures; unknown != 0 {
 		return featureError(unknown)
 	}
+	if needs := uint64(readerFor(f.uint(fieldFeaturesRequired))); reader != needs {
+		return corrupt("minimum_reader", -1, "version %d, what the file uses needs version %d", reader, needs)
+	}
 	return nil
+}
+
+// readerFor returns the oldest version of a reader that knows the required features.
+func readerFor(features uint64) uint16 {
+	if features&version2Features != 0 {
+		return 2
+	}
+	return ReaderVersion
 }
 
 // checkSignature checks the form of a signature, not whose it is. Without one its checksum must be zero,

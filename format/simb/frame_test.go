@@ -91,8 +91,8 @@ func TestHeaderIsRefused(t *testing.T) {
 		{"no format version", fieldFormatVersion, 0, ErrCorrupt, "format_version"},
 		{"an unknown feature", fieldFeaturesRequired, 1 << 40, ErrFeature, "bit 40"},
 		{"a feature declared but not used", fieldFeaturesRequired, featureLoops, ErrCorrupt, "features_required"},
-		{"packed declared, but not so", fieldFeaturesRequired, featurePacked, ErrCorrupt, "features_required"},
-		{"derived witnesses of no claim", fieldFeaturesRequired, featureDerived, ErrCorrupt, "claims"},
+		{"packed for a reader that does not know it", fieldFeaturesRequired, featurePacked, ErrCorrupt, "minimum_reader"},
+		{"derived for a reader that does not know it", fieldFeaturesRequired, featureDerived, ErrCorrupt, "minimum_reader"},
 		{"a width of 8 bits", fieldWidth, 8, ErrCorrupt, "width"},
 		{"an unknown claim", fieldClaims, 1 << 7, ErrCorrupt, "claims"},
 		{"a claim without its sections", fieldClaims, claimWellPosed, nil, ""},
@@ -123,6 +123,15 @@ func TestHeaderIsRefused(t *testing.T) {
 		if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+	second := set(t, set(t, full, fieldFormatVersion, 2), fieldMinimumReader, 2)
+	for bits, says := range map[uint64]string{0: "minimum_reader", featurePacked: "features_required", featureDerived: "claims"} {
+		if _, err := Open(set(t, second, fieldFeaturesRequired, bits)); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) {
+			t.Errorf("version 2 with the bits %#x: %v", bits, err)
+		}
+	}
+	if _, err := Open(set(t, full, fieldFormatVersion, 2)); err != nil {
+		t.Errorf("a later writer's file for readers of version 1: %v", err)
 	}
 	if _, err := Open(set(t, build(looped(), nil, nil), fieldFeaturesRequired, featureTables)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("features used but not declared: %v", err)

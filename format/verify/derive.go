@@ -27,7 +27,7 @@ func (c *checker) derive() {
 		m.Certificates.Calibrated = &calibrated
 		c.deriveErrors(&calibrated, false)
 	}
-	if own.Lipschitz != nil {
+	if len(own.Lipschitz) > 0 {
 		m.Certificates.Gain = make([]float32, c.n)
 		for i := range c.n {
 			m.Certificates.Gain[i] = float32Up(c.gainOf(i))

@@ -110,3 +110,13 @@ func TestWitnessesThatOverflowAreRefused(t *testing.T) {
 		t.Error("what is no number is not refused")
 	}
 }
+
+// TestConstantsOfNoOutputAreNotDerived: a list without numbers claims nothing, and needs no residuals.
+func TestConstantsOfNoOutputAreNotDerived(t *testing.T) {
+	p := build(3, shapes[0])
+	c := p.file.Certificates.Derive()
+	p.file.Certificates = simb.Certificates{Derived: true, Box: c.Box, Lipschitz: []float32{}}
+	if r := Opened(p.file, Options{Against: p.source}); !r.OK {
+		t.Errorf("refused by %v", r.Failed())
+	}
+}

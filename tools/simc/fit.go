@@ -80,7 +80,7 @@ or targets (q×m), what the outputs ought to be.`,
 	f.StringVar(&flags.task, "task", "", "classification or regression (default: what the data is)")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input")
 	f.Float64Var(&flags.boxPercent, "box-percentile", 0, "or: leave out so many percent of the samples at either end of each input, and clip them")
-	f.IntVar(&flags.epochs, "epochs", autoEpochs, "epochs of fine-tuning; 0: none (default: by the number of samples)")
+	f.IntVar(&flags.epochs, "epochs", autoEpochs, "epochs of fine-tuning; 0: none, -1: by the number of samples")
 	f.IntVar(&flags.weightBits, "weight-bits", 8, "bits of a weight to train for: 8, 5 or 4")
 	f.StringVar(&flags.shape, "shape", "free", "where weights may lie: free, or window (few steps of a SIMD kernel)")
 	f.IntVar(&flags.steps, "steps", 0, "most steps of the shape window, instead of --nnz or beside it")
@@ -90,7 +90,7 @@ or targets (q×m), what the outputs ought to be.`,
 	f.BoolVar(&flags.noBias, "no-bias", false, "no biases, as in the published problem")
 	f.BoolVar(&flags.noWeights, "no-weights", false, "ω = σ = 1, as in the published problem")
 	f.BoolVar(&flags.noRefine, "no-refine", false, "nothing after the row problems")
-	f.Uint64Var(&flags.seed, "seed", 0, "seed of the draws behind ω")
+	f.Uint64Var(&flags.seed, "seed", 0, "seed of the draws behind ω, of the order of the samples and of the parts held out")
 	f.StringVarP(&flags.output, "output", "o", "model.sim", "file to write")
 	return command
 }

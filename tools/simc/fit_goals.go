@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"strconv"
@@ -128,9 +129,14 @@ func trainerOptions(f *fitFlags) trainer.Options {
 	return o
 }
 
-// compiledSize is how many bytes compile writes for a model with its default options.
+// compiledSize is how many bytes compile writes for a model with its default options: the hash of the model's
+// own file is among them.
 func compiledSize(m *model.Model) (int, error) {
-	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecPacked})
+	source, err := model.Encode(m)
+	if err != nil {
+		return 0, err
+	}
+	data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecPacked, SourceHash: sha256.Sum256(source)})
 	return len(data), err
 }
 

@@ -30,12 +30,16 @@ func (p *Program) trainedFactor() float32 {
 }
 
 // trainedStep returns the step that the weights of a source column (inputs first) were trained for, in
-// the plan's width, or 0.
+// the plan's width, or 0, as where float32 has none in that width.
 func (p *Program) trainedStep(column int) float32 {
 	if !p.trained() {
 		return 0
 	}
-	return p.Source.ColumnStep[column] * p.trainedFactor()
+	step := p.Source.ColumnStep[column] * p.trainedFactor()
+	if step > math.MaxFloat32 {
+		return 0
+	}
+	return step
 }
 
 // inputScale returns scale and zero point of source input j: the trained ones where no input of the box

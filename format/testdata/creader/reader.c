@@ -196,7 +196,9 @@ int main(int argc, char **argv) {
     fclose(in);
     if (file_size < 8 || memcmp(file + 4, "SIMB", 4)) die("not a compiled model");
     if (scalar(1, 2) > 2 || scalar(2, 8) & ~(uint64_t)62) die("a version or feature that this reader does not know");
-    width = (int)scalar(7, 1), maximum = (1 << width) - 1;
+    width = (int)scalar(7, 1);
+    if (width != 7 && width != 14) die("a width that there is not");
+    maximum = (1 << width) - 1;
     inputs = scalar(12, 4), states = scalar(13, 4), outputs = scalar(14, 4), segments = scalar(17, 4);
     read_sections();
     read_weights();

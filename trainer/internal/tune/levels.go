@@ -61,14 +61,25 @@ func (t *tuner) rounded() []float32 {
 		}
 	}
 	for i, s := range t.plan.rows {
-		t.roundRow(i, s, r.Scale[i], r.weights)
+		t.roundRow(s, r.Scale[i], r.weights)
 	}
 	return r.weights
 }
 
-// roundRow writes row i on levels of a scale and returns the squared distance in steps of the columns.
-func (t *tuner) roundRow(i int, s stretch, scale float32, out []float32) float64 {
-	most, distance := float64(t.options.Levels.Most), 0.0
+// roundRow writes a row on levels of a scale and returns the squared distance in steps of the columns. Where
+// rounding to nearest would leave the ball, weights that read the row's own loop are rounded toward zero.
+func (t *tuner) roundRow(s stretch, scale float32, out []float32) float64 {
+	distance, norm := t.roundTo(s, scale, 0.5, out)
+	if t.options.Kappa > 0 && norm > t.options.Kappa {
+		distance, _ = t.roundTo(s, scale, 0, out)
+	}
+	return distance
+}
+
+// roundTo rounds sizes of weights down after adding so much to those that read the row's own loop, ½ to the
+// others, and returns the squared distance and the sum of the sizes in the loop.
+func (t *tuner) roundTo(s stretch, scale float32, up float64, out []float32) (distance, norm float64) {
+	most := float64(t.options.Levels.Most)
 	for k := s.first; k < s.end; k++ {
 		j, w := t.plan.cols[k], t.params.weights[k]
 		if j == t.net.constant() {
@@ -77,16 +88,23 @@ func (t *tuner) roundRow(i int, s stretch, scale float32, out []float32) float64
 			}
 			continue
 		}
-		column := float64(t.rounder.Column[j])
+		column, add := float64(t.rounder.Column[j]), 0.5
+		if k < s.inner {
+			add = up
+		}
 		exact := float64(w) * column
-		level := min(max(math.Floor(exact/float64(scale)+0.5), -most), most)
+		level := math.Copysign(min(math.Floor(math.Abs(exact)/float64(scale)+add), most), exact)
 		off := exact - float64(level*float64(scale))
 		distance += float64(off * off)
+		rounded := float32(level * float64(scale) / column)
+		if k < s.inner {
+			norm += math.Abs(float64(rounded))
+		}
 		if out != nil {
-			out[k] = float32(level * float64(scale) / column)
+			out[k] = rounded
 		}
 	}
-	return distance
+	return distance, norm
 }
 
 // scaleOf returns the scale whose levels are nearest to row i's weights.
@@ -107,7 +125,7 @@ func (t *tuner) scaleOf(i int) float32 {
 		if scale == best {
 			continue
 		}
-		if off := t.roundRow(i, s, scale, nil); off < least {
+		if off := t.roundRow(s, scale, nil); off < least {
 			best, least = scale, off
 		}
 	}
