@@ -20,8 +20,7 @@ const DefaultGramBytes = 8 * 6000 * 6000
 const (
 	wideCandidates = 200 // of a row at first, and at most as many more each time
 	wideMemory     = 2   // of GramBytes: what the Grams of candidates may take (the whole one takes thrice its size)
-	widePaths      = 3   // paths over candidates, the certificate of the last point adding more after each
-	wideOverBudget = 1.1 // the most by which a certified point may exceed the budget that refinement starts from
+	wideOverBudget = 1.5 // the most by which a certified point may exceed the budget that refinement starts from
 	wideStep       = 1.1 // factor of λ where it may not
 )
 
@@ -88,30 +87,33 @@ func (f *fitter) widePath(budget, bisections int) (*solvedRows, error) {
 	if !f.options.NoRefine {
 		most = int(wideOverBudget * float64(budget))
 	}
-	var solved *solvedRows
-	for range widePaths {
-		f.rough = true
-		rough, err := f.path(budget, bisections)
-		f.rough = false
-		if err != nil {
+	f.rough = true
+	rough, err := f.path(budget, bisections)
+	f.rough = false
+	if err != nil {
+		return nil, err
+	}
+	solved, err := f.solveAt(rough.lambda, rough)
+	if err != nil {
+		return nil, err
+	}
+	for f.overBudget(f.draftOf(solved.rows), most) {
+		if solved, err = f.solveAt(solved.lambda*wideStep, solved); err != nil {
 			return nil, err
-		}
-		if solved, err = f.solveAt(rough.lambda, rough); err != nil {
-			return nil, err
-		}
-		if f.count(f.draftOf(solved.rows)) <= most {
-			return solved, nil
 		}
 	}
-	for {
-		next, err := f.solveAt(solved.lambda*wideStep, solved)
-		if err != nil {
-			return nil, err
-		}
-		if solved = next; f.count(f.draftOf(solved.rows)) <= most {
-			return solved, nil
-		}
+	return solved, nil
+}
+
+// overBudget reports whether a draft has more than most numbers, or reads more inputs than refinement can
+// take while it has numbers to spare.
+func (f *fitter) overBudget(d *draft, most int) bool {
+	count := f.count(d)
+	if count > most || f.options.NoRefine || count <= f.options.NNZ {
+		return count > most
 	}
+	narrow := float64(f.states() + len(f.inputsInUse(d)))
+	return 8*narrow*narrow > float64(f.options.GramBytes)
 }
 
 // solveWide solves the rows on candidates. On the path they are certified where the weights in use have
