@@ -29,6 +29,7 @@ type Report struct {
 	SecondsTune   float64 `json:"seconds_tune"`   // fine-tuning and what is left
 
 	Epochs     int              `json:"epochs"`               // of fine-tuning
+	Way        Way              `json:"way"`                  // what the weights follow
 	WeightBits int              `json:"weight_bits"`          // that weights were trained for
 	Steps      int              `json:"steps,omitempty"`      // of the window pattern
 	Baseline   Baseline         `json:"baseline,omitempty"`   // the teacher was pruned instead
@@ -88,7 +89,7 @@ func (f *fitter) fitOnce() (*model.Model, error) {
 		}
 		f.lap(&f.report.SecondsGram)
 	}
-	f.rounding = nil
+	f.rounding, f.report.Way = nil, WayConvex
 	fitted, err := f.startingDraft()
 	if err != nil {
 		return nil, err
@@ -233,6 +234,7 @@ func (f *fitter) figures(m *model.Model, report *Report) model.Provenance {
 		{"bias", fmt.Sprint(!f.options.NoBias)},
 		{"refined", fmt.Sprint(!f.options.NoRefine)},
 		{"epochs", fmt.Sprint(f.options.Epochs)},
+		{"way", string(report.Way)},
 		{"weight_bits", fmt.Sprint(f.options.WeightBits)},
 		{"pattern", string(f.options.Pattern)},
 		{"seed", fmt.Sprint(f.options.Seed)},

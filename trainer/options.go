@@ -12,7 +12,7 @@ import (
 // Errors that Fit wraps, beside ErrStates.
 var (
 	ErrOptions = errors.New("unusable options")
-	ErrBudget  = errors.New("the number of nonzeros cannot be met")
+	ErrBudget  = errors.New("the goal cannot be met")
 )
 
 // Structure says which states a state may read.

@@ -66,11 +66,11 @@ func ReadStates(archive *npz.Archive, activation model.Activation) (*StatesSourc
 
 // wanted says what shape an array must have, and which array says so.
 func wanted(part statesPart, samples int) string {
-	by := map[string]string{"Z": "X", "targets": "Y"}[part.name]
-	if by == "" {
-		by = "U"
+	rows := map[string]string{"Z": "X's states", "targets": "Y's outputs"}[part.name]
+	if rows == "" {
+		rows = "its features"
 	}
-	return fmt.Sprintf("%s asks for %d × %d (features × samples)", by, part.rows, samples)
+	return fmt.Sprintf("%s and U's samples ask for %d × %d (features × samples; is one of them transposed?)", rows, part.rows, samples)
 }
 
 // readMatrices reads the arrays of float numbers, not decoded yet.

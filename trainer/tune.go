@@ -1,11 +1,8 @@
 package trainer
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"slices"
 
 	"github.com/sparse-implicit/sim/trainer/internal/tune"
 )
@@ -85,12 +82,15 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 	if f.options.Baseline != "" && f.options.Epochs == 0 {
 		net = tune.Prune(net, f.options.NNZ, f.oneShotScore())
 	}
-	convex, err := f.chooseWay(d, net, samples)
+	way, err := f.chooseWay(samples)
 	if err != nil {
 		return nil, err
 	}
-	if convex != nil {
-		return convex, nil
+	switch f.report.Way = way; way {
+	case WayConvex:
+		return f.refine(d, f.options.NNZ)
+	case WayTeacher:
+		samples.Goal.Distill = 1
 	}
 	tuned, err := tune.Run(f.ctx, net, samples, f.tuneOptions(samples))
 	if err != nil {
@@ -120,73 +120,6 @@ func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
 	}
 	return o
 }
-
-// smallSet is up to how many input values the way to fine-tune is chosen on a held-out part: small sets can
-// be learnt by heart, and a few hundred steps of a gradient do not always reach what a convex refit gives.
-const smallSet = 1 << 22
-
-// chooseWay tries, on a sixth of a small set that is held out, to follow labels and teacher, to follow the
-// teacher alone, and the convex refit of the wanted size. The fewest wrong decisions there win (least squared
-// error in a regression), then the least loss. It sets the goal of the samples, or returns the convex refit.
-// The convex refit, which sees no labels, was made on all samples: it is favoured a little.
-func (f *fitter) chooseWay(wide *draft, net *tune.Net, samples *tune.Samples) (*draft, error) {
-	o := &f.options
-	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {
-		return nil, nil
-	}
-	var fit, held []int
-	for rank, k := range rand.New(rand.NewPCG(o.Seed, 0x776179)).Perm(samples.Count) {
-		if rank%validationPart == 0 {
-			held = append(held, k)
-		} else {
-			fit = append(fit, k)
-		}
-	}
-	slices.Sort(fit)
-	slices.Sort(held)
-	judge := samples.Take(held)
-	if o.Supervision != nil {
-		judge.Goal.Distill = 0
-	}
-	ways := []float64{samples.Goal.Distill}
-	if o.Supervision != nil {
-		ways = append(ways, 1)
-	}
-	part, best := samples.Take(fit), samples.Goal.Distill
-	least := score{math.Inf(1), math.Inf(1)}
-	for _, distill := range ways {
-		part.Goal.Distill = distill
-		tuned, err := tune.Run(f.ctx, net, part, f.tuneOptions(part))
-		if err != nil {
-			return nil, fmt.Errorf("fine-tuning: %w", err)
-		}
-		if got := scoreOf(tuned.Net, judge); got.less(least) {
-			best, least = distill, got
-		}
-	}
-	samples.Goal.Distill = best
-	if o.NNZ == 0 || o.Pattern != FreePattern || o.WeightBits != 8 {
-		return nil, nil
-	}
-	convex, err := f.refine(wide, o.NNZ)
-	if errors.Is(err, ErrBudget) {
-		return nil, nil
-	}
-	if err != nil || !scoreOf(f.netOf(convex, samples), judge).less(least) {
-		return nil, err
-	}
-	return convex, nil
-}
-
-// score orders nets: by wrong decisions, then by loss.
-type score struct{ wrong, loss float64 }
-
-func scoreOf(n *tune.Net, samples *tune.Samples) score {
-	loss, wrong := tune.Score(n, samples)
-	return score{wrong, loss}
-}
-
-func (s score) less(o score) bool { return s.wrong < o.wrong || s.wrong == o.wrong && s.loss < o.loss }
 
 // tuneSamples gathers inputs, the teacher's outputs and what the task wants.
 func (f *fitter) tuneSamples() (*tune.Samples, error) {

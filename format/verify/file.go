@@ -11,7 +11,7 @@ import (
 func File(data []byte, o Options) (*Report, error) {
 	f, err := simb.Open(data)
 	if err != nil {
-		return nil, fmt.Errorf("the file cannot be opened: %w", err)
+		return nil, fmt.Errorf("no compiled model to check: %w", err)
 	}
 	r := check(f.Model(), &declared{f.RAMBytes(), f.MACs()}, o)
 	opened := passed("digest", "%d bytes: structure, checksums and SHA-256 are right", len(data))

@@ -47,8 +47,8 @@ further ones, each a --teacher of its own), while the least useful ones leave. I
 by a pixel. --epochs 0 stops before that: no gradient, no labels.
 
 How sparse: --nnz numbers; or --size of the compiled file; or --drop, the points that the model may lose
-against its teacher on a validation part (a sixth of the training part, which is then not fitted to, or the
-training part of --validation). A goal that is not met is refused with what was reached. The test part of
+against its teacher on a validation part (the training part of --validation, which should be data that the
+teacher has not seen either; else a sixth of --data's, which is not fitted to but the teacher knows by heart). A goal that is not met is refused with what was reached. The test part of
 the data is never looked at.
 
 --weight-bits 5 or 4 trains for fewer bits a weight, which the compiled file saves. --shape window has the
@@ -119,12 +119,21 @@ func runFit(cmd *cobra.Command, e *env, flags fitFlags) error {
 	if e.json {
 		return e.emit(fitReport{flags.output, report})
 	}
-	e.sayFit(flags.output, report)
+	e.sayFit(flags.output, report, flags.drop)
 	return nil
 }
 
 // sayFit tells people what was fitted.
-func (e *env) sayFit(output string, r *trainer.Report) {
+func (e *env) sayFit(output string, r *trainer.Report, drop float64) {
+	if v := r.Validation; v != nil && 100/float64(v.Samples) > drop {
+		e.note("note: one of the %d validation samples is worth %.2g points, more than the drop of %g: give more with --validation", v.Samples, 100/float64(v.Samples), drop)
+	}
+	if r.NNZBy.A+r.NNZBy.B+r.NNZBy.D == 0 {
+		e.note("note: the model does not depend on its inputs: allow more")
+	}
+	if r.Epochs > 0 && r.Way == trainer.WayConvex {
+		e.note("note: the convex fit is left as it is: on a held-out part it decides better than what fine-tuning makes of it")
+	}
 	switch {
 	case r.Bytes > 0:
 		e.say("%s: compiles to %d bytes", output, r.Bytes)

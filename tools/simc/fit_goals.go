@@ -37,7 +37,7 @@ func (f *fitFlags) check(cmd *cobra.Command) error {
 	case changed("drop") && !(f.drop > 0 && f.drop <= 100):
 		return refusedf("--drop %g: give the points that may be lost, more than 0 and at most 100", f.drop)
 	case len(goals) == 0 && !f.rows.exact():
-		return usagef("say how sparse: --nnz N, --size 8KiB, --drop 0.5 or --lambda L")
+		return usagef("say how sparse: --nnz N, --size 8KiB, --drop 0.5, --lambda L, or --steps N of --shape window")
 	case len(goals) > 1:
 		return usagef("%s: give one of them", strings.Join(goals, " and "))
 	case f.teacher != "" && f.data == "":
@@ -94,6 +94,7 @@ func (f *fitFlags) open(e *env) (*fitJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.noteRead(set)
 	if set, err = f.boxed(e, set); err != nil {
 		return nil, err
 	}
@@ -183,6 +184,9 @@ func (f *fitFlags) supervise(job *fitJob, set *dataset.Set) (err error) {
 		return err
 	}
 	supervision, err := f.supervision(validation, on.source.Shape().Outputs)
+	if err == nil && (supervision == nil) != (o.Supervision == nil) {
+		return refusedf("%s is not for the task of %s: its labels are of %d classes or targets, the teacher has %d outputs", f.validation, f.data, validation.Outputs, on.source.Shape().Outputs)
+	}
 	o.Validation = &trainer.Validation{Source: on.source, Supervision: supervision}
 	return err
 }

@@ -53,7 +53,7 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"teach --data " + data + " --hidden 8,8 --epochs 3 -o " + in("t.onnx"), "file parameters epochs loss seconds"},
 		{"teach --data " + real + " --hidden 8 --epochs 3 -o " + in("r.onnx"), "file parameters epochs loss seconds"},
 		{"fit --teacher " + in("t.onnx") + " --data " + data + " --nnz 60 -o " + in("m.sim"),
-			"file nnz nnz_by lambda structure objective_ab objective_cd gap_max norm_a seconds_gram seconds_rows seconds_refine seconds_tune epochs weight_bits fits " + prefixed("nnz_by.", matrixKeys)},
+			"file nnz nnz_by lambda structure objective_ab objective_cd gap_max norm_a seconds_gram seconds_rows seconds_refine seconds_tune epochs way weight_bits fits " + prefixed("nnz_by.", matrixKeys)},
 		{"convert " + in("t.onnx") + " -o " + in("c.sim"), "file inputs states outputs nnz nnz_by notes " + prefixed("nnz_by.", matrixKeys)},
 		{"compile " + in("m.sim"),
 			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated lipschitz passes passes[].name passes[].detail"},

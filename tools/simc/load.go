@@ -18,6 +18,9 @@ func loadFloatModel(path string) (*model.Model, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(data) >= 8 && string(data[4:8]) == "SIMB" {
+		return nil, nil, refusedf("%s is compiled already: the float model (.sim) that it was made from is needed", path)
+	}
 	m, err := model.Read(data)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)

@@ -68,6 +68,7 @@ func runTeach(ctx context.Context, e *env, flags teachFlags) error {
 	if err != nil {
 		return err
 	}
+	e.noteRead(set)
 	report, err := e.teachTo(ctx, set, teacher.Config{
 		Hidden: hidden, Epochs: flags.epochs, Seed: flags.seed, ClassWeights: dataset.ClassWeighting(flags.classWeights), Augment: flags.augment,
 	}, flags.output)

@@ -28,7 +28,7 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"fit --nnz many", "--nnz"},
 		{"fit --nnz 5", "--states"},
 		{"fit --teacher t.onnx --nnz 5", "--data is missing"},
-		{"fit --teacher t.onnx --data builtin:fashion-mini", "--nnz N, --size 8KiB, --drop 0.5 or --lambda L"},
+		{"fit --teacher t.onnx --data builtin:fashion-mini", "--nnz N, --size 8KiB, --drop 0.5, --lambda L, or --steps N"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --epochs -3", "cannot be negative"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --nnz 5 --size 8KiB", "--nnz and --size: give one of them"},
 		{"fit --teacher t.onnx --data builtin:fashion-mini --size big", "8KiB"},
