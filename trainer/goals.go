@@ -17,7 +17,7 @@ const (
 
 // toSize fits the model with the most nonzeros found whose size is within the wanted one.
 func (f *fitter) toSize() (*model.Model, error) {
-	f.options.NNZ = max(f.options.Size*8/14, f.shape.Outputs)
+	f.options.NNZ = max(f.options.Size/14*8, f.shape.Outputs)
 	var best *model.Model
 	var bestReport Report
 	below, above, smallest := 0, math.MaxInt, math.MaxInt // numbers of nonzeros known to fit, and not to

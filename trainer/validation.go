@@ -32,7 +32,7 @@ func (f *fitter) splitValidation() (*Validation, error) {
 		return f.options.Validation, f.options.Validation.Supervision.check(given, f.options.Task)
 	}
 	if f.shape.Samples < 10*validationPart {
-		return nil, fmt.Errorf("%d samples are too few to split a validation part off: give one: %w", f.shape.Samples, ErrOptions)
+		return nil, fmt.Errorf("%d samples are too few to split a validation part off: give more, or a part of its own: %w", f.shape.Samples, ErrOptions)
 	}
 	order := rand.New(rand.NewPCG(f.options.Seed, 0x76616c)).Perm(f.shape.Samples)
 	held := make([]bool, f.shape.Samples)

@@ -34,7 +34,7 @@ func (f *fitter) chooseWay(samples *tune.Samples) (Way, error) {
 	if o.Supervision == nil {
 		first = WayTeacher
 	}
-	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples*f.shape.Inputs > smallSet || f.shape.Samples < 10*validationPart {
+	if o.Epochs == 0 || o.Baseline != "" || f.shape.Samples > smallSet/max(1, f.shape.Inputs) || f.shape.Samples < 10*validationPart {
 		return first, nil
 	}
 	held := make([]bool, samples.Count)

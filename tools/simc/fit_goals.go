@@ -79,7 +79,7 @@ func parseSize(text string) (int, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if size := v * unit; err == nil && size >= 1 && size < 1<<40 {
+	if size := v * unit; err == nil && size >= 1 && size < 1<<31 {
 		return int(math.Floor(size)), nil
 	}
 	return 0, usagef("--size %s: give bytes, as in 8192, 8KiB or 8kB", text)

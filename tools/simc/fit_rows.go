@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/sparse-implicit/sim/trainer"
@@ -29,7 +30,7 @@ func (r *rowFlags) exact() bool { return r.penalty == string(trainer.PenaltyExac
 
 func (r *rowFlags) set(o *trainer.Options) {
 	o.Penalty, o.Lambda2 = trainer.Penalty(r.penalty), r.lambda2
-	o.GramBytes = r.gramMiB << 20
+	o.GramBytes = min(max(r.gramMiB, -1), math.MaxInt>>20) << 20
 	o.GroupRows, o.GroupColumns = r.group.rows, r.group.columns
 }
 
