@@ -35,9 +35,15 @@ func (f *fitter) refine(wide *draft, budget int) (*draft, error) {
 	}
 	var best *draft
 	bestCount := -1
-	target := budget
+	target, last := budget, -1
 	for range spendAttempts {
-		fitted, err := f.refit(plan.keep(f, target))
+		supports := plan.keep(f, target)
+		if kept := weightsIn(supports); kept == last { // there are no more
+			break
+		} else {
+			last = kept
+		}
+		fitted, err := f.refit(supports)
 		if err != nil {
 			return nil, err
 		}
@@ -54,6 +60,14 @@ func (f *fitter) refine(wide *draft, budget int) (*draft, error) {
 		return nil, fmt.Errorf("%d nonzeros: no fit stayed within them; allow more: %w", budget, ErrBudget)
 	}
 	return best, nil
+}
+
+func weightsIn(supports [][]int32) int {
+	sum := 0
+	for _, s := range supports {
+		sum += len(s)
+	}
+	return sum
 }
 
 // refit fits every row with a support (nil: the state is gone) by least squares: first on the teacher's
