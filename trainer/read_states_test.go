@@ -113,8 +113,8 @@ func TestReadStatesSaysWhatIsWrong(t *testing.T) {
 		"a negative label":         {func(f statesFile) { f.arrays["labels"][17] = -1 }, "labels[17] = -1"},
 		"labels and targets":       {func(f statesFile) { f.arrays["targets"], f.shapes["targets"] = f.arrays["Y"], f.shapes["Y"] }, "both labels and targets"},
 		"targets of other width":   {func(f statesFile) { f.arrays["targets"], f.shapes["targets"] = f.arrays["U"], f.shapes["U"] }, "targets is 3 × 60"},
-		"Z of other width":         {func(f statesFile) { f.arrays["Z"], f.shapes["Z"] = f.arrays["U"], f.shapes["U"] }, "Z is 3 × 60, but X asks for 14 × 60"},
-		"fewer samples in Y":       {func(f statesFile) { f.arrays["Y"], f.shapes["Y"] = f.arrays["Y"][:118], []int{2, 59} }, "Y is 2 × 59, but U asks for 2 × 60"},
+		"Z of other width":         {func(f statesFile) { f.arrays["Z"], f.shapes["Z"] = f.arrays["U"], f.shapes["U"] }, "Z is 3 × 60, but X's states and U's samples ask for 14 × 60"},
+		"fewer samples in Y":       {func(f statesFile) { f.arrays["Y"], f.shapes["Y"] = f.arrays["Y"][:118], []int{2, 59} }, "Y is 2 × 59, but its features and U's samples ask for 2 × 60"},
 	} {
 		f, _ := everyActivation()
 		if _, err := f.read(t); err != nil {
