@@ -11,7 +11,8 @@ import (
 type Baseline string
 
 // The baselines: weights leave in the order of |w|, or of |w| times what a change of it does to the loss
-// (|w|·σ·ω without fine-tuning, |w| times the root of Adam's second moment with it).
+// (|w|·σ·ω without fine-tuning, |w| times the root of Adam's second moment with it). Each is trained with
+// the learning rate that suits it better on a validation split of FashionMNIST.
 const (
 	Magnitude Baseline = "magnitude"
 	Saliency  Baseline = "saliency"

@@ -105,7 +105,10 @@ func (f *fitter) fineTune(d *draft) (*draft, error) {
 }
 
 func (f *fitter) tuneOptions(samples *tune.Samples) tune.Options {
-	how := f.options.tuning
+	how := *f.options.tuning
+	if f.options.Baseline == Magnitude { // larger steps move weights by more than what tells them apart
+		how.rate, how.pruneUntil = min(how.rate, 2e-3), min(how.pruneUntil, 0.5)
+	}
 	o := tune.Options{
 		Epochs: f.options.Epochs, Batch: min(how.batch, max(samples.Count/64, 16)), LearningRate: how.rate,
 		Budget: f.options.NNZ, PruneUntil: how.pruneUntil,
