@@ -16,6 +16,9 @@ import (
 )
 
 func TestWindowModelsTakeNoMoreStepsThanWanted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fits many models: not in short mode")
+	}
 	network, u := randomNetwork(5, []int{200, 60, 40, 5}, 1500)
 	source := mustSource(t, network, u)
 	for _, o := range []Options{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/sparse"
 	"github.com/sparse-implicit/sim/trainer"
 	"github.com/sparse-implicit/sim/trainer/dataset"
@@ -172,7 +173,7 @@ func TestWindowsAgainstFree(t *testing.T) {
 		return m, report.FileBytes
 	}
 	size := func(m *model.Model) (int, error) {
-		data, _, err := compiler.Compile(m, compiler.Options{})
+		data, _, err := compiler.Compile(m, compiler.Options{Codec: simb.CodecPacked})
 		return len(data), err
 	}
 	for _, steps := range []int{40, 80, 130} {
@@ -180,7 +181,7 @@ func TestWindowsAgainstFree(t *testing.T) {
 		most := stepsOf(t, window)
 		// A free model of as many steps: fewer nonzeros until it packs.
 		nnz := window.NNZ().Total() * 2 / 3
-		for range 4 {
+		for range 3 {
 			free, _ := fit("free, looking for its steps", trainer.Options{NNZ: nnz})
 			if got := stepsOf(t, free); got <= most && got >= most*95/100 {
 				break

@@ -91,6 +91,7 @@ func fitted(t *testing.T, source trainer.Source, o trainer.Options) *model.Model
 // compiledFrom compiles a model, has every claim of the file checked, and loads it.
 func compiledFrom(t *testing.T, m *model.Model, o compiler.Options) (*compiler.Report, *simb.Model, *simrt.Model) {
 	t.Helper()
+	o.Codec = simb.CodecPacked // as simc compile has it
 	data, report, err := compiler.Compile(m, o)
 	if err != nil {
 		t.Fatal(err)
