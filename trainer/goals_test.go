@@ -148,6 +148,9 @@ func TestASizeIsUsedWhereBytesAreNoStraightLine(t *testing.T) {
 }
 
 func TestADropIsMetOnTheValidationPartOrRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fits many models: not in short mode")
+	}
 	network, source, s := taught(t, 6, 1500)
 	last := math.MaxInt
 	for _, drop := range []float64{3, 6, 15} {

@@ -48,6 +48,9 @@ func TestFitWithoutTheWholeGramSolvesTheSameRows(t *testing.T) {
 }
 
 func TestFitWithoutTheWholeGramMeetsABudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fits many models: not in short mode")
+	}
 	source, u, want, err := wideNetwork(700)
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +102,9 @@ func TestWhatNeedsTheWholeGramIsRefusedWithoutIt(t *testing.T) {
 }
 
 func TestFineTuningWithoutTheWholeGram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fits many models: not in short mode")
+	}
 	source, u, y, err := wideNetwork(900)
 	if err != nil {
 		t.Fatal(err)
