@@ -41,7 +41,7 @@ func File(rng *rand.Rand) []byte {
 	}
 	switch rng.IntN(4) {
 	case 0:
-		data = relaid(rng, data)
+		data = Raw(data)
 	case 1:
 		data = extended(rng, data)
 	}
@@ -185,8 +185,9 @@ func anyHeader(rng *rand.Rand, m *simb.Model) {
 	}
 }
 
-// relaid writes a file anew with sections stored raw, in another order than the writer has.
-func relaid(_ *rand.Rand, data []byte) []byte {
+// Raw returns a valid file written anew with its sections raw, laid out in another order than the writer has;
+// sections that are left out because they are all zeros stay so.
+func Raw(data []byte) []byte {
 	data = append([]byte(nil), data...)
 	l, _ := Parse(data)
 	list, _ := contentsOf(l, data)
