@@ -23,9 +23,11 @@ type config struct {
 type Option func(*config)
 
 // WithInPlace packs nothing: rows are walked where they lie in the file, which costs a few times the
-// time of the packed form and no memory. The file's bytes must stay unchanged as long as the model is in
-// use. Streams that the file holds compressed are decompressed at load (`simc compile --codec raw`
-// leaves them as they are).
+// time of the packed form and no memory: what Load takes from the heap then does not depend on the number
+// of weights (BenchmarkLoadInPlace; tools/inplace measures processes). The bytes are never written, so they
+// may lie in flash, in a mapped file or in the program itself, at any address; they must stay unchanged as
+// long as the model is in use. Streams that the file holds compressed are decompressed at load
+// (`simc compile --codec raw` leaves them as they are).
 func WithInPlace() Option { return func(c *config) { c.inPlace = true } }
 
 // WithMaxBytes refuses files of more than n bytes.

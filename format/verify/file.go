@@ -6,10 +6,19 @@ import (
 	"github.com/sparse-implicit/sim/format/simb"
 )
 
+// A file is opened with the limits of simb.Open, and may have no more weights than this: checking one takes
+// some dozens of bytes, and runs let a file of kilobytes have millions.
+const (
+	weightsPerByte = 8 // of the file; the smallest coding of weights that differ at all takes a bit each
+	weightsAtLeast = 1 << 20
+)
+
 // File opens a compiled model and checks everything that it claims. The error is that of simb.Open, for
 // bytes that cannot be opened at all; a file that opens but claims too much gives a report that is not OK.
 func File(data []byte, o Options) (*Report, error) {
-	f, err := simb.Open(data)
+	most := min(weightsAtLeast+weightsPerByte*len(data), simb.DefaultLimits().Nonzeros)
+	limits := append([]simb.Option{simb.WithMaxNonzeros(most)}, o.Open...)
+	f, err := simb.Open(data, limits...)
 	if err != nil {
 		return nil, fmt.Errorf("no compiled model to check: %w", err)
 	}

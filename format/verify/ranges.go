@@ -37,10 +37,13 @@ type checker struct {
 	tables  []tableProof
 	cost    declared
 	wellOK  bool // loops have exactly one equilibrium
+
+	recursion uint64 // what is left of mostRecursion
+	work      uint64 // what is left of mostWork to the self-tests
 }
 
 func newChecker(m *simb.Model) *checker {
-	c := &checker{m: m, n: m.States(), p: len(m.Inputs)}
+	c := &checker{m: m, n: m.States(), p: len(m.Inputs), recursion: mostRecursion, work: mostWork}
 	c.loopOf = make([]int, c.n)
 	for i := range c.loopOf {
 		c.loopOf[i] = -1

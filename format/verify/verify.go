@@ -39,6 +39,10 @@ type Options struct {
 	// it needs Against. Seed chooses them.
 	Samples int
 	Seed    uint64
+
+	// Open holds limits of opening a file, which replace those that File sets: simb's own, and of weights no
+	// more than eight for each byte of the file and a million.
+	Open []simb.Option
 }
 
 // Check is the outcome of one named check. Names are stable.

@@ -43,7 +43,7 @@ func refusedf(format string, args ...any) error {
 
 // refusals are the errors of the packages that mean that an input cannot be taken.
 var refusals = []error{
-	model.ErrInvalid, model.ErrMalformed, model.ErrNoEquilibrium,
+	model.ErrInvalid, model.ErrMalformed, model.ErrTooLarge, model.ErrNoEquilibrium,
 	npz.ErrMalformed, npz.ErrTooLarge,
 	onnx.ErrMalformed, onnx.ErrUnsupported, onnx.ErrTooLarge,
 	teacher.ErrUnsupported, teacher.ErrNotChain, teacher.ErrNetwork,
