@@ -19,6 +19,7 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 		decision:     m.Decision,
 		memory:       m.RAMBytes(),
 		macs:         macs,
+		sequence:     m.Sequence,
 		selfTest:     m.SelfTest,
 	}
 	if bound := m.Certificates.Box; bound != nil {

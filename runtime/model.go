@@ -23,6 +23,7 @@ type Model struct {
 	memory       int
 	decompressed int // bytes of streams that WithInPlace had to decompress
 	macs         uint64
+	sequence     uint64
 	bounds       ErrorBounds
 	selfTest     []simb.SelfTestCase
 }

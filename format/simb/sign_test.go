@@ -1,3 +1,5 @@
+//go:build !nosign
+
 package simb_test
 
 import (
