@@ -28,6 +28,9 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	if bound := m.Certificates.Calibrated; bound != nil {
 		model.bounds.Calibrated = slices.Clone(bound.Output)
 	}
+	if c.margins {
+		model.margins = newMargins(m, &model.program, streams, model.bounds)
+	}
 	if c.inPlace {
 		model.kernel = kernelInPlace
 		model.engine7, model.engine14 = kernel.InPlace7(&model.program, streams), kernel.InPlace14(&model.program, streams)

@@ -26,6 +26,7 @@ type Model struct {
 	sequence     uint64
 	bounds       ErrorBounds
 	selfTest     []simb.SelfTestCase
+	margins      *margins // nil unless WithMargins
 }
 
 // Decision is the rule by which outputs become one class.
