@@ -281,3 +281,60 @@ func TestMarginsAllocateNothing(t *testing.T) {
 		}
 	}
 }
+
+// manyInputs has four outputs that read so many inputs and claims whose residuals are 0: the first two
+// differ in the last bits of their multipliers alone, the others read inputs that nobody else reads.
+func manyInputs(d *dice, inputs int) *simb.Model {
+	m := &simb.Model{
+		Width: quant.Width7, SourceInputs: inputs, OutputScale: 0x1.8p-9, Decision: DecideArgmax, Compiler: "test",
+		Weights: sparse.New[int16](4, inputs),
+		Certificates: simb.Certificates{
+			Box:       &simb.ErrorCertificate{State: []float32{}, Residual: make([]float32, 4), Start: []float32{}, Output: make([]float32, 4)},
+			Lipschitz: make([]float32, 4), Gain: []float32{}, GainResidual: make([]float32, 4),
+		},
+	}
+	var columns [4][]int32
+	for j := range int32(inputs) {
+		m.Inputs = append(m.Inputs, simb.Input{Source: j, Scale: 0x1p-7 * (1 + float32(d.below(1<<20))/(1<<20))})
+		switch part := d.below(3); part {
+		case 0:
+			columns[0], columns[1] = append(columns[0], j), append(columns[1], j)
+		default:
+			columns[part+1] = append(columns[part+1], j)
+		}
+	}
+	weights := make([]int16, inputs)
+	for k := range weights {
+		weights[k] = int16(d.between(1, 127))
+	}
+	multiplier := int32(1<<21 + d.below(1<<20))
+	for i := range columns {
+		m.Weights.AppendRow(i, columns[i], weights[:len(columns[i])])
+		m.Rows = append(m.Rows, simb.Row{Planes: 1, Multiplier: quant.Multiplier{M: multiplier + int32(i), S: 30}, Table: simb.NoTable})
+	}
+	return m
+}
+
+// TestGainsCoverTheRoundingOfLongSumsAndSmallDifferences: without what is added for it, half of them are too small.
+func TestGainsCoverTheRoundingOfLongSumsAndSmallDifferences(t *testing.T) {
+	inputs := 2500
+	if testing.Short() {
+		inputs = 800 // exact sums of fractions take their time
+	}
+	for seed := range uint64(2) {
+		m := manyInputs(&dice{seed}, inputs)
+		model, err := Load(encode(t, m, simb.CodecRaw), WithMargins())
+		if err != nil {
+			t.Fatal(err)
+		}
+		exact := exactTerms(m)
+		for _, pair := range [][2]int{{0, 1}, {2, 3}, {0, 3}} {
+			want := exactGain(m, exact[pair[0]], exact[pair[1]], pair[0], pair[1])
+			got := model.margins.gain(pair[0], pair[1])
+			ratio, _ := new(big.Rat).Quo(new(big.Rat).SetFloat64(got), want).Float64()
+			if new(big.Rat).SetFloat64(got).Cmp(want) < 0 || ratio > 1+1e-7 {
+				t.Errorf("seed %d: L of outputs %v is %v, that is %v of the exact one", seed, pair, got, ratio)
+			}
+		}
+	}
+}
