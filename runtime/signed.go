@@ -16,7 +16,7 @@ import (
 // ErrSignature; one that is older than WithMinSequence allows a *StaleError; a key that is not 32 bytes long
 // ErrKey. The other errors are those of Load.
 //
-// The build tag nosign leaves LoadSigned out, with crypto/ed25519: about 130 KB of a program.
+// The build tag nosign leaves LoadSigned out, with crypto/ed25519: about 75 KB of a program.
 func LoadSigned(data []byte, publicKey ed25519.PublicKey, options ...Option) (*Model, error) {
 	c := newConfig(options)
 	file, err := simb.OpenSigned(data, publicKey, c.limits...)

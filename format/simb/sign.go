@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Importing crypto/ed25519 costs a small program about 130 KB, used or not, for the package tests itself
+// Importing crypto/ed25519 costs a small program about 75 KB, used or not, for the package tests itself
 // when it is first called and the linker keeps all of that. The build tag `nosign` leaves out signing and
 // what is signed: this file, and LoadSigned of the runtime.
 
