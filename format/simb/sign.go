@@ -10,7 +10,7 @@ import (
 
 // Importing crypto/ed25519 costs a small program about 75 KB, used or not, for the package tests itself
 // when it is first called and the linker keeps all of that. The build tag `nosign` leaves out signing and
-// what is signed: this file, and LoadSigned of the runtime.
+// what is signed: this file, keys.go, and LoadSigned of the runtime.
 
 // ErrKey is a key that is not one of Ed25519: of a wrong length, or whose halves do not belong together.
 var ErrKey = errors.New("not a key of Ed25519")
