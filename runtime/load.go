@@ -17,6 +17,8 @@ type config struct {
 	inPlace bool
 	kernel  string // empty: the best one
 	limits  []simb.Option
+	margins bool   // WithMargins
+	least   uint64 // WithMinSequence
 }
 
 // Option changes what Load does.
@@ -69,14 +71,27 @@ func withLimit(limit simb.Option) Option {
 // Errors are those of format/simb, for errors.Is: ErrNotSimb, ErrVersion, ErrFeature, ErrCorrupt,
 // ErrTooLarge, ErrSignature; and ErrKernel when SIM_KERNEL names a kernel that is not there.
 func Load(data []byte, options ...Option) (*Model, error) {
-	c := config{kernel: os.Getenv(KernelVariable)}
-	for _, option := range options {
-		option(&c)
+	c := newConfig(options)
+	if c.least > 0 {
+		return nil, errUnsigned
 	}
 	file, err := simb.Open(data, c.limits...)
 	if err != nil {
 		return nil, err
 	}
+	return loaded(file, c)
+}
+
+func newConfig(options []Option) config {
+	c := config{kernel: os.Getenv(KernelVariable)}
+	for _, option := range options {
+		option(&c)
+	}
+	return c
+}
+
+// loaded prepares a model of a file that has been verified.
+func loaded(file *simb.File, c config) (*Model, error) {
 	s := file.Streams()
 	streams := &kernel.Streams{Lengths: s.Lengths, Gaps: s.Gaps, Values: s.Values, Low: s.Low}
 	m, err := newModel(file.Meta(), streams, file.MACs(), c)

@@ -29,6 +29,11 @@ type File struct {
 //
 // Errors: ErrNotSimb, ErrVersion, ErrFeature, ErrCorrupt (as *CorruptError), ErrTooLarge, ErrSignature.
 func Open(data []byte, options ...Option) (*File, error) {
+	return open(data, func(*frame) error { return nil }, options)
+}
+
+// open is Open with one more demand on a frame whose digest is right, before anything else is read of it.
+func open(data []byte, demand func(*frame) error, options []Option) (*File, error) {
 	limits := DefaultLimits()
 	for _, set := range options {
 		set(&limits)
@@ -40,7 +45,7 @@ func Open(data []byte, options ...Option) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func() error{fr.checkVersions, fr.checkSignature, fr.checkDigest} {
+	for _, check := range []func() error{fr.checkVersions, fr.checkSignature, fr.checkDigest, func() error { return demand(fr) }} {
 		if err := check(); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/ed25519"
 	"fmt"
 
 	"github.com/sparse-implicit/sim/format/simb"
@@ -24,6 +25,23 @@ func File(data []byte, o Options) (*Report, error) {
 	}
 	r := check(f.Model(), &declared{f.RAMBytes(), f.MACs()}, o)
 	opened := passed("digest", "%d bytes: structure, checksums and SHA-256 are right", len(data))
-	r.Checks = append([]Check{opened}, r.Checks...)
+	signed := signature(f, o.PublicKey)
+	r.Checks = append([]Check{opened, signed}, r.Checks...)
+	r.OK = r.OK && signed.OK
 	return r, nil
+}
+
+// signature checks whose file it is, where a key says whose it must be.
+func signature(f *simb.File, key ed25519.PublicKey) Check {
+	const name = "signature"
+	switch {
+	case key == nil && !f.Signed():
+		return passed(name, "not signed")
+	case key == nil:
+		return passed(name, "signed, sequence %d; whose it is, a public key would tell", f.Meta().Sequence)
+	}
+	if err := simb.VerifySignature(f, key); err != nil {
+		return failed(name, "%s", err)
+	}
+	return passed(name, "made with this key over this content, sequence %d", f.Meta().Sequence)
 }

@@ -20,6 +20,7 @@
 package verify
 
 import (
+	"crypto/ed25519"
 	"fmt"
 
 	"github.com/sparse-implicit/sim/format/model"
@@ -34,6 +35,9 @@ type Options struct {
 
 	// SourceBytes is the content of the .sim file, compared with the file's source hash; nil skips that.
 	SourceBytes []byte
+
+	// PublicKey is the one that the file must be signed with; nil leaves a signature unchecked.
+	PublicKey ed25519.PublicKey
 
 	// Samples is how many inputs of the box are run through both models and compared with the bounds;
 	// it needs Against. Seed chooses them.

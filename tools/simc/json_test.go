@@ -70,6 +70,9 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz steps ram_bytes macs schedule decision
 			error_bound_box error_bound_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
 			bytes_by ` + prefixed("bytes_by.", "weights inputs rows claims self_test frame")},
+		{"keygen -o " + in("k"), "private public public_key"},
+		{"sign " + in("m.simb") + " --key " + in("k.key") + " --sequence 5", "file file_bytes sequence digest_sha256 public_key"},
+		{"verify " + in("m.simb") + " --key " + in("k.pub"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"man " + t.TempDir(), "folder"},
 	} {
 		var object map[string]any
