@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ var aloneCases = []alone{
 	{check: "digest", what: "a byte of the payload changed", shape: shapes[0], open: "digest", bytes: func(data []byte) []byte {
 		data[len(data)-8] ^= 1
 		return data
+	}},
+	{check: "signature", what: "signed by nobody, where a key says by whom", shape: shapes[1], spoil: func(_ *pair, o *Options) {
+		o.PublicKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 	}},
 	{check: "structure", what: "a multiplier of 0", shape: shapes[0], open: "row.m",
 		bytes:  func(data []byte) []byte { return setElement(data, 42, 4, 0, 0) },
