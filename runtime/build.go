@@ -19,7 +19,6 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 		decision:     m.Decision,
 		memory:       m.RAMBytes(),
 		macs:         macs,
-		sequence:     m.Sequence,
 		selfTest:     m.SelfTest,
 	}
 	if bound := m.Certificates.Box; bound != nil {
@@ -27,9 +26,6 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	}
 	if bound := m.Certificates.Calibrated; bound != nil {
 		model.bounds.Calibrated = slices.Clone(bound.Output)
-	}
-	if c.margins {
-		model.margins = newMargins(m, &model.program, streams, model.bounds)
 	}
 	if c.inPlace {
 		model.kernel = kernelInPlace

@@ -98,7 +98,10 @@ func loaded(file *simb.File, c config) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.decompressed = decompressed(file)
+	m.decompressed, m.sequence = decompressed(file), file.Meta().Sequence
+	if c.margins {
+		m.margins = newMargins(file.Meta(), &m.program, streams, m.bounds)
+	}
 	return m, nil
 }
 
