@@ -178,15 +178,15 @@ func (p *Program) layOut() {
 		outputs[k] = k
 	}
 	total := width + n
-	p.Weights = sparse.New[float32](n+q, total)
+	p.Weights = sparse.New[float64](n+q, total)
 	p.Bias = make([]Bounded, n+q)
 	fill := func(row int, inputs, states *sparse.Matrix[float32], source int, bias float32) {
 		left := inputs.SelectRows([]int{source}).Compact()
 		p.Bias[row] = p.foldInputs(left, bias, inputColumn)
 		plan := left.MapColumns(total, inputColumn)
-		p.Weights.AppendRow(row, plan.Indices, plan.Data)
+		p.Weights.AppendRow(row, plan.Indices, exact(plan.Data))
 		plan = states.SelectRows([]int{source}).Compact().MapColumns(total, stateColumn)
-		p.Weights.AppendRow(row, plan.Indices, plan.Data)
+		p.Weights.AppendRow(row, plan.Indices, exact(plan.Data))
 	}
 	for k, i := range p.States {
 		fill(k, m.B, m.A, i, m.StateBias[i])
@@ -194,6 +194,15 @@ func (p *Program) layOut() {
 	for k := range outputs {
 		fill(n+k, m.D, m.C, k, m.OutputBias[k])
 	}
+}
+
+// exact returns the same numbers in float64.
+func exact(values []float32) []float64 {
+	out := make([]float64, len(values))
+	for k, v := range values {
+		out[k] = float64(v)
+	}
+	return out
 }
 
 // foldInputs adds the inputs that left the plan, each at the point that its box is, to a bias.

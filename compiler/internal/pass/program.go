@@ -36,7 +36,7 @@ type Program struct {
 
 	States  []int // source index of each state of the plan, in the order of computation
 	Inputs  []int // source index of each input of the plan, ascending
-	Weights *sparse.Matrix[float32]
+	Weights *sparse.Matrix[float64]
 	Bias    []Bounded // what each row adds: b or d with the folded inputs, n + q
 
 	Segments   []simb.Segment // Sweeps is 1 for loops until Sweeps decides

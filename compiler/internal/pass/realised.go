@@ -26,7 +26,7 @@ func (p *Program) realised(m *simb.Model) *affine {
 			bias += q * p.columnNearest(j)
 			worth := float64(float64(float64(q)*r) / p.columnScale(j))
 			f.weights.Data[k] = worth
-			f.delta.Data[k] = distance(float64(w.Data[k]), worth)
+			f.delta.Data[k] = distance(w.Data[k], worth)
 		}
 		worth, exact := float64(float64(bias)*r), p.nearestValue(i)
 		f.bias[i] = Bounded{worth, distance(exact.Value, worth) + exact.Error}
