@@ -8,14 +8,18 @@ import (
 	"github.com/sparse-implicit/sim/format/sparse"
 )
 
-// realised returns the integers' real worth W̃, b̃ + W̃c and how far both are from the float model.
+// realised returns the integers' real worth W̃, b̃ + W̃c and what separates both from the float model.
 func (p *Program) realised(m *simb.Model) *affine {
 	w := p.Weights
 	f := &affine{
 		weights: &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
-		delta:   &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
 		bias:    make([]Bounded, len(p.Rows)),
 		inputs:  p.inputRegion(),
+		off: &difference{
+			weights: make([]float64, len(w.Data)),
+			sizes:   &sparse.Matrix[float64]{Rows: w.Rows, Cols: w.Cols, Indptr: w.Indptr, Indices: w.Indices, Data: make([]float64, len(w.Data))},
+			bias:    make([]Bounded, len(p.Rows)),
+		},
 	}
 	for i := range p.Rows {
 		r := float64(float64(m.Unit(i)) * p.Rows[i].Multiplier.Ratio())
@@ -26,10 +30,13 @@ func (p *Program) realised(m *simb.Model) *affine {
 			bias += q * p.columnNearest(j)
 			worth := float64(float64(float64(q)*r) / p.columnScale(j))
 			f.weights.Data[k] = worth
-			f.delta.Data[k] = distance(w.Data[k], worth)
+			f.off.weights[k] = w.Data[k] - worth
+			f.off.sizes.Data[k] = distance(w.Data[k], worth)
 		}
 		worth, exact := float64(float64(bias)*r), p.nearestValue(i)
-		f.bias[i] = Bounded{worth, distance(exact.Value, worth) + exact.Error}
+		f.bias[i] = Bounded{Value: worth}
+		between := exact.Value - worth
+		f.off.bias[i] = Bounded{between, distance(exact.Value, worth) - math.Abs(between) + exact.Error}
 	}
 	return f
 }

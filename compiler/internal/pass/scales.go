@@ -49,7 +49,7 @@ func (p *Program) Ranges() (string, error) {
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
 	for i, v := range p.floatReach {
-		p.floatSums[i] = f.preactivation(i, p.floatReach, f.residual(i, p.floatReach.magnitude))
+		p.floatSums[i] = f.preactivation(i, p.floatReach, f.residual(i, p.floatReach.of))
 		if !v.bounded() {
 			unbounded++
 			continue
