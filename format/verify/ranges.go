@@ -221,13 +221,13 @@ func worth(row *simb.Row, q int64) float64 {
 	return float64(row.Scale) * float64(q-int64(row.Zero))
 }
 
-// integerMagnitude returns the largest |worth| that state i can have after an inference.
-func (c *checker) integerMagnitude(i int) float64 {
+// integerReach returns the least and largest worth that state i can have after an inference.
+func (c *checker) integerReach(i int) interval {
 	row := &c.m.Rows[i]
 	if row.Table == simb.NoTable {
 		lo, hi := c.limits(i)
-		return max(-lo, hi)
+		return interval{lo, hi}
 	}
 	t := &c.tables[row.Table]
-	return max(-worth(row, t.span.lo), worth(row, t.span.hi))
+	return interval{worth(row, t.span.lo), worth(row, t.span.hi)}
 }

@@ -10,7 +10,7 @@
 //	reach       φ(Ã·reach + B̃·𝒰 + b̃ ± ρ) ⊆ reach          proves x* ∈ reach
 //	errors      γ (|Ã| e + |B̃| δu + ρ) + r + cut ≤ e       proves |x̃ − x*| ≤ e
 //	lipschitz   |Ã| g + |B̃| 1 + residual ≤ g               proves |∂y/∂u| ≤ the constants
-//	residuals   |ΔA| X̄ + |ΔB| Ū + |Δb| ≤ ρ                 ties all of it to the float model
+//	residuals   |ΔA·reach + ΔB·𝒰 + Δb| ≤ ρ                 ties all of it to the float model
 //
 // The last line needs the float model (Options.Against); the others the file alone.
 //
