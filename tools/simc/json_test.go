@@ -68,7 +68,7 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"inspect " + in("t.onnx"), "file file_bytes kind nodes parameters"},
 		{"inspect " + in("c.sim"), "file file_bytes kind inputs states outputs nnz nnz_by steps activations decision provenance provenance.source provenance.onnx.graph provenance.onnx.producer " + prefixed("nnz_by.", matrixKeys)},
 		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz steps ram_bytes macs schedule decision
-			error_bound_box error_bound_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
+			error_bound_box error_bound_calibrated error_bound_relaxed relaxed_boxes error_bound_relaxed_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
 			bytes_by ` + prefixed("bytes_by.", "weights inputs rows claims self_test frame")},
 		{"man " + t.TempDir(), "folder"},
 	} {
