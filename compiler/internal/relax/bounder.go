@@ -8,6 +8,7 @@ import "math"
 type bounder struct {
 	n         *Networks
 	unclamped bool
+	alone     bool    // only the reference's ranges are wanted
 	slack     float64 // relative, of the magnitudes that go into a coefficient
 
 	box    Box
@@ -66,7 +67,7 @@ func newBounder(n *Networks, unclamped bool) *bounder {
 	columns, states := n.Inputs+n.States, n.States
 	floats := func(count int) []float64 { return make([]float64, count) }
 	b := &bounder{
-		n: n, unclamped: unclamped, slack: float64(2*states+n.Inputs+64) * 0x1p-52,
+		n: n, unclamped: unclamped, slack: float64(4*(2*states+n.Inputs+16)) * 0x1p-52,
 		known: make([]ranges, states), dead: make([]bool, states), at: make([]int32, columns),
 		vMid: floats(columns), vRad: floats(columns), vMost: floats(columns),
 		fMid: floats(columns), fRad: floats(columns), fMost: floats(columns),
@@ -106,6 +107,9 @@ func (b *bounder) bound(box Box, within *node, scale []float64) []float64 {
 		if last.end == last.first {
 			b.runs = b.runs[:len(b.runs)-1]
 		}
+	}
+	if b.alone {
+		return nil
 	}
 	out := make([]float64, b.n.Outputs())
 	for k := range out {
@@ -147,14 +151,14 @@ func (b *bounder) state(i, start int, narrowed bool) bool {
 	b.take(i, at, start)
 	b.forward(at, r, row)
 	b.together(row, r)
-	settled := r.settled(p)
+	settled, acts := b.settled(row, p, r)
 	if !settled {
 		b.backward(i, at, r)
 		b.together(row, r)
-		settled = r.settled(p)
+		settled, acts = b.settled(row, p, r)
 	}
 	above, below := valueLines(row.Activation, p, r.lo, r.hi)
-	eAbove, eBelow := errorLines(row, p, r, settled, b.unclamped)
+	eAbove, eBelow := errorLines(row, p, r, settled, acts)
 	zero := line{}
 	if settled && above == zero && below == zero && eAbove == zero && eBelow == zero {
 		b.dead[i], b.at[b.n.Inputs+i] = true, -1
@@ -171,6 +175,12 @@ func (b *bounder) state(i, start int, narrowed bool) bool {
 		b.gapE[at] = max(eAbove.largestOn(r.dLo, r.dLo)-eBelow.leastOn(r.dLo, r.dLo), eAbove.largestOn(r.dHi, r.dHi)-eBelow.leastOn(r.dHi, r.dHi)) - float64(2*row.Rounding)
 	}
 	return true
+}
+
+// settled reports whether φ has one slope and no limit acts, and the latter.
+func (b *bounder) settled(row *Row, p *pieces, r *ranges) (settled, acts bool) {
+	acts = !b.unclamped && row.acts(r)
+	return !acts && r.straight(p), acts
 }
 
 // together sets the range of z + d, and narrows both by what no saturation means.
@@ -256,8 +266,15 @@ func (b *bounder) backward(i, at int, r *ranges) {
 	pull := b.pull[i*b.n.Inputs:][:b.n.Inputs]
 	hi := b.passValue(at, 1)
 	addMagnitudes(pull, b.g)
+	if b.alone {
+		b.share(r.hi - r.lo)
+	}
 	lo := -b.passValue(at, -1)
 	addMagnitudes(pull, b.g)
+	if b.alone {
+		r.lo, r.hi = max(lo, r.lo), min(hi, r.hi)
+		return
+	}
 	dHi, dLo := b.passError(at, 1), -b.passError(at, -1)
 	if lo = max(lo, r.lo); lo <= min(hi, r.hi) {
 		r.lo, r.hi = lo, min(hi, r.hi)
@@ -295,6 +312,9 @@ func (b *bounder) output(k, start int, scale []float64) float64 {
 
 // share notes what the lines of each state have as their part in the bound that was just found.
 func (b *bounder) share(scale float64) {
+	if !(scale > 0) {
+		return
+	}
 	for position, i := range b.states {
 		at := b.n.Inputs + position
 		part := float64(math.Abs(b.a[at])*b.gapE[at]) + float64(math.Abs(b.g[at])*b.gapV[at])

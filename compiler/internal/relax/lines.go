@@ -158,8 +158,8 @@ func slopedBelow(least, most, lo, hi float64) line {
 // ranges is what is known of one state: z in [lo, hi], d in [dLo, dHi] and z + d in [iLo, iHi].
 type ranges struct{ lo, hi, dLo, dHi, iLo, iHi float64 }
 
-// settled reports whether φ has one slope over everything that both networks reach.
-func (r *ranges) settled(p *pieces) bool {
+// straight reports whether φ has one slope over everything that both networks reach.
+func (r *ranges) straight(p *pieces) bool {
 	if len(p.lines) == 0 {
 		return false
 	}
@@ -172,44 +172,68 @@ func (r *ranges) settled(p *pieces) bool {
 	return true
 }
 
-// errorLines returns lines in d above and below the integers' φ(z + d), rounded and clamped, less φ(z).
-func errorLines(row *Row, p *pieces, r *ranges, settled, unclamped bool) (above, below line) {
-	a := row.Activation
-	least, most := slopes(a, p, min(r.lo, r.iLo), max(r.hi, r.iHi))
+// acts reports whether a limit that counts as a saturation can change φ of the integers' argument.
+func (row *Row) acts(r *ranges) bool {
+	return row.High.Flagged && row.Activation.Apply(r.iHi) > row.High.Worth ||
+		row.Low.Flagged && row.Activation.Apply(r.iLo) < row.Low.Worth
+}
+
+// clamped returns φ(z) within the limits that count as saturations.
+func (row *Row) clamped(z float64) float64 {
+	v := row.Activation.Apply(z)
+	if row.High.Flagged {
+		v = min(v, row.High.Worth)
+	}
+	if row.Low.Flagged {
+		v = max(v, row.Low.Worth)
+	}
+	return v
+}
+
+// errorLines returns lines in d above and below the integers' φ(z + d), rounded and clamped, less φ(z). With a
+// limit that acts, φ clamped takes φ's place in the difference: its slopes begin at 0. What the reference has
+// beyond the limit comes on top.
+func errorLines(row *Row, p *pieces, r *ranges, settled, acts bool) (above, below line) {
+	least, most := slopes(row.Activation, p, min(r.lo, r.iLo), max(r.hi, r.iHi))
+	if acts {
+		least = 0
+	}
 	above, below = slopedAbove(least, most, r.dLo, r.dHi), slopedBelow(least, most, r.dLo, r.dHi)
 	if !settled {
-		off := 0.0
-		if len(p.lines) == 0 {
-			off = smooth
-		}
-		iHi, iLo := a.Apply(r.iHi), a.Apply(r.iLo)
-		lo, hi := a.Apply(r.lo), a.Apply(r.hi)
-		size := max(math.Abs(iHi), math.Abs(iLo), math.Abs(lo), math.Abs(hi))
-		if most := up(iHi-lo, size) + off; most < float64(0.5*above.largestOn(r.dLo, r.dHi)) {
-			above = line{0, most}
-		}
-		if least := down(iLo-hi, size) - off; least > float64(0.5*below.leastOn(r.dLo, r.dHi)) {
-			below = line{0, least}
-		}
+		flatLines(row, p, r, acts, &above, &below)
 	}
-	if !(r.iHi <= -row.Exact) {
+	if !(row.ZeroBelow && r.iHi <= 0) {
 		above.at += row.Rounding
 		below.at -= row.Rounding
 	}
-	if !unclamped {
-		clampLines(row, r, &above, &below)
+	if acts {
+		lo, hi := row.Activation.Apply(r.lo), row.Activation.Apply(r.hi)
+		if row.High.Flagged && hi > row.High.Worth {
+			below.at -= up(hi-row.High.Worth, math.Abs(hi)+math.Abs(row.High.Worth))
+		}
+		if row.Low.Flagged && lo < row.Low.Worth {
+			above.at += up(row.Low.Worth-lo, math.Abs(lo)+math.Abs(row.Low.Worth))
+		}
 	}
 	return above, below
 }
 
-// clampLines adds what the integers' limits can take off where they are counted as saturations.
-func clampLines(row *Row, r *ranges, above, below *line) {
-	if row.High.Flagged {
-		top, reached := row.High.Worth, row.Activation.Apply(r.iHi)
-		below.at -= max(0, up(reached-top, math.Abs(top)+math.Abs(reached)))
+// flatLines replaces lines by constants where those are less than half of the lines' largest values.
+func flatLines(row *Row, p *pieces, r *ranges, acts bool, above, below *line) {
+	value := row.Activation.Apply
+	if acts {
+		value = row.clamped
 	}
-	if row.Low.Flagged {
-		bottom, reached := row.Low.Worth, row.Activation.Apply(r.iLo)
-		above.at += max(0, up(bottom-reached, math.Abs(bottom)+math.Abs(reached)))
+	off := 0.0
+	if len(p.lines) == 0 {
+		off = smooth
+	}
+	lo, hi, iLo, iHi := value(r.lo), value(r.hi), value(r.iLo), value(r.iHi)
+	size := max(math.Abs(iHi), math.Abs(iLo), math.Abs(lo), math.Abs(hi))
+	if most := up(iHi-lo, size) + off; most < float64(0.5*above.largestOn(r.dLo, r.dHi)) {
+		*above = line{0, most}
+	}
+	if least := down(iLo-hi, size) - off; least > float64(0.5*below.leastOn(r.dLo, r.dHi)) {
+		*below = line{0, least}
 	}
 }

@@ -34,7 +34,7 @@ type Row struct {
 
 	Activation model.Activation // of a state
 	Rounding   float64          // ≥ what rounding adds to φ(z + d), or to an output
-	Exact      float64          // a relu of which z + d ≤ −Exact is exactly 0; +Inf for others
+	ZeroBelow  bool             // where z + d ≤ 0, the integers are exactly φ(z + d)
 	Low, High  Clamp            // of a state
 }
 

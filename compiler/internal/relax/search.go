@@ -23,7 +23,8 @@ type node struct {
 	cut    int // the input that it is cut in
 	next   int // the input that a cut promises most in, −1 for none
 	number int
-	worst  float64 // the largest bound in its output's scale
+	worst  float64 // the largest bound in its output's scale, of those that may still fall
+	stale  int     // how many cuts in a row hardly lowered the worst bound
 
 	dead  []bool   // per state: zero in both networks
 	known []ranges // of the others
@@ -68,42 +69,91 @@ type Search struct {
 	Scale []float64 // per output: an error that counts as one
 	Split bool
 	More  func(boxes int) bool // whether to go on, asked between rounds
+
+	leaves queue
+	floor  []float64 // per output: the largest bound of the leaves that were given up
 }
+
+// A leaf is given up after staleCuts cuts in a row that left its worst bound above staleShare of what it was: there
+// the bound is what it is at a point, or nearly.
+const (
+	staleCuts  = 8
+	staleShare = 0.999
+)
+
+// mostElements bounds a tree, as files do.
+const mostElements = 1 << 20
 
 // Split bounds a box, then splits the worst leaf again and again. Same networks, box, scales and number of
 // boxes: same tree.
 func (n *Networks) Split(s Search) *Tree {
 	workers := n.workers(false)
-	root := &node{box: s.Box, bound: nil}
+	root := &node{box: s.Box}
 	s.evaluate(workers, nil, []*node{root})
-	leaves := &queue{root}
+	s.floor = make([]float64, n.Outputs())
+	s.leaves = queue{}
+	s.offer(root)
 	boxes := 1
-	for s.Split && n.Inputs <= mostCuts && leaves.Len() > 0 && s.More(boxes) {
-		var parents []*node
-		var children []*node
-		for leaves.Len() > 0 && len(parents) < roundBoxes && (*leaves)[0].next >= 0 {
-			v := heap.Pop(leaves).(*node)
-			v.cut = v.next
-			for side := range v.halves {
-				half := &node{box: v.box.half(v.cut, side), number: boxes + len(children)}
-				v.halves[side] = half
-				children = append(children, half)
-				parents = append(parents, v)
-			}
-		}
+	for s.Split && n.Inputs <= mostCuts && boxes+2*roundBoxes <= mostElements && s.More(boxes) {
+		parents, children := s.round(boxes)
 		if len(children) == 0 {
 			break
 		}
 		s.evaluate(workers, parents, children)
 		for k, c := range children {
 			parents[k].dead, parents[k].known = nil, nil
-			heap.Push(leaves, c)
+			s.offer(c)
 		}
 		boxes += len(children)
 	}
 	tree := &Tree{Boxes: boxes, Bound: make([]float64, n.Outputs())}
 	root.write(tree)
 	return tree
+}
+
+// round cuts the worst leaves. It returns the halves, each with its parent.
+func (s *Search) round(boxes int) (parents, children []*node) {
+	for s.leaves.Len() > 0 && len(parents) < 2*roundBoxes {
+		v := heap.Pop(&s.leaves).(*node)
+		if worst, _ := s.standing(v); worst < v.worst { // an output of which it was the worst has been given up since
+			s.offer(v)
+			continue
+		}
+		v.cut = v.next
+		for side := range v.halves {
+			v.halves[side] = &node{box: v.box.half(v.cut, side), number: boxes + len(children)}
+			children, parents = append(children, v.halves[side]), append(parents, v)
+		}
+	}
+	return parents, children
+}
+
+// offer puts a leaf into the queue, unless nothing is to be gained by cutting it.
+func (s *Search) offer(v *node) {
+	v.worst, _ = s.standing(v)
+	if v.worst == 0 {
+		v.dead, v.known = nil, nil
+		return
+	}
+	if v.next >= 0 && v.stale < staleCuts {
+		heap.Push(&s.leaves, v)
+		return
+	}
+	for k, e := range v.bound {
+		s.floor[k] = max(s.floor[k], e)
+	}
+	v.dead, v.known = nil, nil
+}
+
+// standing returns the largest bound of a leaf, in its output's scale, and that output, among the outputs that no
+// leaf which was given up has a bound as large of; 0 where there is none.
+func (s *Search) standing(v *node) (worst float64, output int) {
+	for k, e := range v.bound {
+		if e > s.floor[k] && e/s.Scale[k] > worst {
+			worst, output = e/s.Scale[k], k
+		}
+	}
+	return worst, output
 }
 
 // Bound bounds a box without splitting it. Unclamped: for inputs of which nothing saturates.
@@ -147,20 +197,27 @@ func (n *Networks) workers(unclamped bool) []*bounder {
 	return all
 }
 
-// evaluate bounds boxes on all cores. parents are theirs, nil for the root.
+// evaluate bounds boxes. parents are theirs, nil for the root.
 func (s *Search) evaluate(workers []*bounder, parents, boxes []*node) {
+	inParallel(workers, len(boxes), func(b *bounder, k int) {
+		var parent *node
+		if parents != nil {
+			parent = parents[k]
+		}
+		s.one(b, parent, boxes[k])
+	})
+}
+
+// inParallel calls do for 0 … count−1 on all cores, each with a bounder of its own.
+func inParallel(workers []*bounder, count int, do func(b *bounder, k int)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for _, b := range workers[:min(len(workers), len(boxes))] {
+	for _, b := range workers[:min(len(workers), count)] {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			for k := int(next.Add(1)) - 1; k < len(boxes); k = int(next.Add(1)) - 1 {
-				var parent *node
-				if parents != nil {
-					parent = parents[k]
-				}
-				s.one(b, parent, boxes[k])
+			for k := int(next.Add(1)) - 1; k < count; k = int(next.Add(1)) - 1 {
+				do(b, k)
 			}
 		}()
 	}
@@ -175,8 +232,10 @@ func (s *Search) one(b *bounder, parent, v *node) {
 			v.bound[k] = min(v.bound[k], parent.bound[k])
 		}
 	}
-	for k, e := range v.bound {
-		v.worst = max(v.worst, e/s.Scale[k])
+	if parent != nil {
+		if _, k := s.standing(parent); v.bound[k] > float64(staleShare*parent.bound[k]) {
+			v.stale = parent.stale + 1
+		}
 	}
 	if s.Split {
 		v.dead, v.known = b.pack()
