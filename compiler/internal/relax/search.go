@@ -77,7 +77,7 @@ type Search struct {
 // A leaf is given up after staleCuts cuts in a row that left its worst bound above staleShare of what it was: there
 // the bound is what it is at a point, or nearly.
 const (
-	staleCuts  = 8
+	staleCuts  = 10
 	staleShare = 0.999
 )
 
