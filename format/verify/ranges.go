@@ -36,7 +36,8 @@ type checker struct {
 	bias    []interval // b̃ + W̃c
 	tables  []tableProof
 	cost    declared
-	wellOK  bool // loops have exactly one equilibrium
+	work    int64 // multiplications allowed for a relaxed claim, 0 for the usual
+	wellOK  bool  // loops have exactly one equilibrium
 }
 
 func newChecker(m *simb.Model) *checker {
