@@ -102,7 +102,7 @@ func limit(n int) uint64 { return min(uint64(max(n, 0)), math.MaxInt32) }
 func (h *header) claimBytes() uint64 {
 	var bytes uint64
 	for _, s := range knownSections {
-		if s.claim&h.claims != 0 {
+		if s.claim&h.claims != 0 && s.count != perNode { // a tree is charged when its length is known
 			_, most := h.elements(s.count)
 			bytes += most * uint64(s.element)
 		}
@@ -152,6 +152,8 @@ func (h *header) elements(b basis) (least, most uint64) {
 			}
 		}
 		return 1, most
+	case perNode:
+		return 1, mostNodes
 	}
 	panic("unreachable: a section without a basis")
 }

@@ -76,7 +76,7 @@ func (f *File) decode(limits Limits) error {
 	if f.meta, err = h.newModel(f.frame); err != nil {
 		return err
 	}
-	r := &sectionReader{sections: s.decoded, header: h}
+	r := &sectionReader{sections: s.decoded, header: h, heap: heap}
 	for _, read := range []func(*Model){r.inputs, r.states, r.rows, r.tables, r.schedule, r.selfTests, r.certificates} {
 		read(f.meta)
 	}

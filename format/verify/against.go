@@ -10,7 +10,7 @@ import (
 )
 
 // againstNames are the checks that need the float model, in the order in which they are reported.
-var againstNames = []string{"activations", "residual-box", "residual-calibrated", "residual-wellposed", "residual-lipschitz"}
+var againstNames = []string{"activations", "residual-box", "residual-calibrated", "residual-wellposed", "residual-lipschitz", "error-relaxed", "error-relaxed-calibrated"}
 
 // sourceHash compares the hash in the file with that of the .sim's bytes.
 func (c *checker) sourceHash(source []byte) Check {
@@ -40,7 +40,9 @@ func (c *checker) against(source *model.Model) []Check {
 	}
 	checks := []Check{passed("dimensions", "%d of %d states, %d of %d inputs, %d outputs%s", c.n, source.States(), c.p, source.Inputs(), source.Outputs(), c.boxNote(source))}
 	checks = append(checks, c.activations(source))
-	return append(checks, c.residuals(links)...)
+	checks = append(checks, c.residuals(links)...)
+	return append(checks, c.relaxed("error-relaxed", links, c.m.Certificates.Relaxed, false),
+		c.relaxed("error-relaxed-calibrated", links, c.m.Certificates.RelaxedCalibrated, true))
 }
 
 // boxNote says so when the file was compiled for another box than the source declares.

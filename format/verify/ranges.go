@@ -38,8 +38,9 @@ type checker struct {
 	cost    declared
 	wellOK  bool // loops have exactly one equilibrium
 
-	recursion uint64 // what is left of mostRecursion
-	work      uint64 // what is left of mostWork to the self-tests
+	recursion  uint64 // what is left of mostRecursion
+	work       uint64 // what is left of mostWork to the self-tests
+	relaxation int64  // multiplications allowed for a relaxed claim, 0 for the usual
 }
 
 func newChecker(m *simb.Model) *checker {

@@ -42,7 +42,7 @@ func (p *Program) Certify() (string, error) {
 		c.rounding[i] = c.roundingOf(i)
 	}
 	c.claimErrors()
-	p.real = c.real
+	p.real, p.certified = c.real, c
 	c.lipschitz()
 	return c.summary(), nil
 }
@@ -157,7 +157,7 @@ func (c *certifier) summary() string {
 // where only proofs limit them, and reports whether that changes anything: a clamp inside that range
 // costs an error, in loops many times over. It forgets the certificates.
 func (p *Program) Widen() bool {
-	if p.Certificates.Box == nil {
+	if p.Certificates.Box == nil || p.narrowed { // what states may reach by intervals is no measure then
 		return false
 	}
 	changed := false

@@ -62,8 +62,14 @@ type Program struct {
 	Certificates simb.Certificates
 	real         *affine    // the integers' real worth
 	own          []ownError // what each row adds to the errors over the box
+	certified    *certifier
+	narrowed     bool // ranges are proved over the declared box by relaxation
+	Proof        Proof
 	SelfTest     []simb.SelfTestCase
 }
+
+// Proof says what bounds by relaxation took.
+type Proof struct{ Boxes int }
 
 // states and inputs of the plan.
 func (p *Program) states() int { return len(p.States) }

@@ -197,7 +197,7 @@ int main(int argc, char **argv) {
     file_size = fread(file, 1, 1 << 24, in);
     fclose(in);
     if (file_size < 8 || memcmp(file + 4, "SIMB", 4)) die("not a compiled model");
-    if (scalar(1, 2) > 2 || scalar(2, 8) & ~(uint64_t)62) die("a version or feature that this reader does not know");
+    if (scalar(1, 2) > 3 || scalar(2, 8) & ~(uint64_t)126) die("a version or feature that this reader does not know");
     width = (int)scalar(7, 1);
     if (width != 7 && width != 14) die("a width that there is not");
     maximum = (1 << width) - 1;
