@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -84,6 +85,10 @@ var aloneCases = []alone{
 	{check: "reach", what: "ranges without the box claim that ties them to the source", shape: shapes[0], spoil: func(p *pair, _ *Options) { p.file.Certificates.Box = nil }},
 	{check: "error-box", what: "a bound one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Box.Output[0] })},
 	{check: "error-calibrated", what: "a bound one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Calibrated.Output[1] })},
+	{check: "realised-box", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.Relaxed.Realised[0] })},
+	{check: "realised-calibrated", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.RelaxedCalibrated.Realised[1] })},
+	{check: "error-relaxed", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.Relaxed.Output[1] })},
+	{check: "error-relaxed-calibrated", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.RelaxedCalibrated.Output[0] })},
 	{check: "lipschitz", what: "a constant one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Lipschitz[0] })},
 	{check: "self-test", what: "an output that is one off", shape: shapes[1], spoil: func(p *pair, _ *Options) { p.file.SelfTest[1].Outputs[0]++ }},
 	{check: "source-hash", what: "the hash of other bytes", shape: shapes[1], spoil: func(_ *pair, o *Options) { o.SourceBytes = []byte("others") }},
@@ -122,6 +127,15 @@ func lower(figure func(c *simb.Certificates) *float32) func(p *pair, o *Options)
 	return func(p *pair, _ *Options) {
 		v := figure(&p.file.Certificates)
 		*v = shortNext(*v, -1)
+	}
+}
+
+// lowerRelaxed claims what relaxation proves over a tree of boxes, and one figure a step less.
+func lowerRelaxed(figure func(c *simb.Certificates) *float32) func(p *pair, o *Options) {
+	return func(p *pair, _ *Options) {
+		honest(*p, cutEvenly(3, 3))
+		v := figure(&p.file.Certificates)
+		*v = math.Nextafter32(*v, 0)
 	}
 }
 

@@ -194,10 +194,10 @@ func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
 			}
 		}
 	}
-	const huff0, packed, derived = 1, 16, 32
+	const huff0, packed, derived, relaxed = 1, 16, 32, 64
 	if features, reader := l.Fields[2], l.Fields[1]; features[1] > features[0] {
 		data[features[0]] &^= huff0 | packed
-		if data[features[0]]&derived == 0 && reader[1] > reader[0] {
+		if data[features[0]]&(derived|relaxed) == 0 && reader[1] > reader[0] {
 			data[reader[0]] = 1
 		}
 	}
