@@ -57,8 +57,9 @@ func (c *certifier) relaxedState(i int, row *relax.Row) {
 			Flagged: own.Saturates&flag != 0, Bounds: bounds,
 		}
 	}
-	row.High = limit(own.Hi, simb.SaturatesHigh, true)
-	row.Low = limit(own.Lo, simb.SaturatesLow, own.Kind != simb.LeakyReLU)
+	leaky := own.Kind == simb.LeakyReLU // a negative sum has another multiplier
+	row.High = limit(own.Hi, simb.SaturatesHigh, !leaky || own.Hi >= own.Zero)
+	row.Low = limit(own.Lo, simb.SaturatesLow, !leaky)
 }
 
 // declared returns the box that the plan's inputs were declared with, and what inputs are counted from.

@@ -156,7 +156,8 @@ func (s *Search) standing(v *node) (worst float64, output int) {
 	return worst, output
 }
 
-// Bound bounds a box without splitting it. Unclamped: for inputs of which nothing saturates.
+// Bound bounds a box without splitting it. Unclamped: for inputs of which nothing saturates;
+// infinite where that is shown to be none.
 func (n *Networks) Bound(box Box, from []float64, unclamped bool) []float64 {
 	b := newBounder(n, unclamped)
 	return b.bound(box.from(from), nil, nil)
