@@ -82,8 +82,14 @@ type Budget struct {
 // mostWork is how many products the bound of one box may take.
 const mostWork = 4e9
 
-// mostSplit is how many inputs a box may have that is split: halving one of many narrows next to nothing.
-const mostSplit = 16
+// A box is split where it has few inputs, for halving one of many narrows next to nothing, and where its parts are
+// bounded fast enough that a search ends near its time.
+const (
+	mostSplit     = 16
+	mostSplitWork = 4e8
+)
+
+func splits(n *relax.Networks) bool { return n.Inputs <= mostSplit && n.Work() <= mostSplitWork }
 
 // relaxes reports whether bounds by relaxation are in reach, and if not, why.
 func (p *Program) relaxes() (why string, ok bool) {
@@ -123,7 +129,7 @@ func (p *Program) NarrowRanges(b Budget) (string, error) {
 	boxes := 1
 	more := func(count int) bool {
 		boxes = count
-		return len(p.InputPlan) <= mostSplit && b.Ranges(count)
+		return splits(n) && b.Ranges(count)
 	}
 	widest := 0.0
 	for i, r := range n.Reach(box, from, p.seenSums(), more) {
@@ -154,7 +160,7 @@ func (p *Program) Prove(b Budget) (string, error) {
 	box, from := p.declared()
 	p.Certificates.RelaxedCalibrated = c.relaxedClaim(nil, both.Bound(box, from, true), own.Bound(box, from, true))
 	tree := both.Split(relax.Search{
-		Box: box, From: from, Scale: p.seenErrors(), Split: len(p.InputPlan) <= mostSplit, More: b.Search,
+		Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search,
 	})
 	p.Proof.Boxes = tree.Boxes
 	p.Certificates.Relaxed = c.relaxedClaim(tree.Cuts, tree.Bound, own.Evaluate(tree.Cuts, box, from))
