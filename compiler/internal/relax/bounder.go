@@ -45,13 +45,12 @@ type bounder struct {
 
 // keptRow is a row over positions: values from start on.
 type keptRow struct {
-	start, count   int
-	first          int // position of the first column of a dense one
-	dense          bool
-	bias, offset   float64
-	sizeZ, sizeD   float64 // magnitudes of what z and d are sums of
-	biasUncertain  float64
-	errorUncertain float64
+	start, count  int
+	first         int // position of the first column of a dense one
+	dense         bool
+	bias, offset  float64
+	sizeZ, sizeD  float64 // magnitudes of what z and d are sums of
+	biasUncertain float64
 }
 
 // run is a run of positions whose rows are dense over the same positions.
