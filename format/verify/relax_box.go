@@ -42,6 +42,9 @@ type form struct {
 type sum struct{ total, lost, sizes float64 }
 
 func (s *sum) add(x float64) {
+	if x == 0 {
+		return
+	}
 	t := s.total + x
 	b := t - s.total
 	s.lost += (s.total - (t - b)) + (x - b)

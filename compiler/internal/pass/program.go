@@ -2,8 +2,8 @@
 // adds its part and says in a line what it did; compiler.Compile runs them in order.
 //
 // It promises that a pass depends on nothing but the program (no clock, no randomness, no map order, no
-// fused arithmetic), so that the bytes that come out are the same on every machine. It knows nothing
-// of files, of training or of how an inference is run.
+// fused arithmetic), so that the bytes that come out are the same on every machine; how long a search goes
+// on, its caller says (Budget). It knows nothing of files, of training or of how an inference is run.
 package pass
 
 import (

@@ -57,8 +57,9 @@ func (c *certifier) relaxedState(i int, row *relax.Row) {
 			Flagged: own.Saturates&flag != 0, Bounds: bounds,
 		}
 	}
-	row.High = limit(own.Hi, simb.SaturatesHigh, true)
-	row.Low = limit(own.Lo, simb.SaturatesLow, own.Kind != simb.LeakyReLU)
+	leaky := own.Kind == simb.LeakyReLU // a negative sum has another multiplier
+	row.High = limit(own.Hi, simb.SaturatesHigh, !leaky || own.Hi >= own.Zero)
+	row.Low = limit(own.Lo, simb.SaturatesLow, !leaky)
 }
 
 // declared returns the box that the plan's inputs were declared with, and what inputs are counted from.
@@ -81,8 +82,14 @@ type Budget struct {
 // mostWork is how many products the bound of one box may take.
 const mostWork = 4e9
 
-// mostSplit is how many inputs a box may have that is split: halving one of many narrows next to nothing.
-const mostSplit = 16
+// A box is split where it has few inputs, for halving one of many narrows next to nothing, and where its parts are
+// bounded fast enough that a search ends near its time.
+const (
+	mostSplit     = 16
+	mostSplitWork = 4e8
+)
+
+func splits(n *relax.Networks) bool { return n.Inputs <= mostSplit && n.Work() <= mostSplitWork }
 
 // relaxes reports whether bounds by relaxation are in reach, and if not, why.
 func (p *Program) relaxes() (why string, ok bool) {
@@ -122,7 +129,7 @@ func (p *Program) NarrowRanges(b Budget) (string, error) {
 	boxes := 1
 	more := func(count int) bool {
 		boxes = count
-		return len(p.InputPlan) <= mostSplit && b.Ranges(count)
+		return splits(n) && b.Ranges(count)
 	}
 	widest := 0.0
 	for i, r := range n.Reach(box, from, p.seenSums(), more) {
@@ -153,7 +160,7 @@ func (p *Program) Prove(b Budget) (string, error) {
 	box, from := p.declared()
 	p.Certificates.RelaxedCalibrated = c.relaxedClaim(nil, both.Bound(box, from, true), own.Bound(box, from, true))
 	tree := both.Split(relax.Search{
-		Box: box, From: from, Scale: p.seenErrors(), Split: len(p.InputPlan) <= mostSplit, More: b.Search,
+		Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search,
 	})
 	p.Proof.Boxes = tree.Boxes
 	p.Certificates.Relaxed = c.relaxedClaim(tree.Cuts, tree.Bound, own.Evaluate(tree.Cuts, box, from))

@@ -36,6 +36,7 @@ type bounder struct {
 	offsets            []int     // of rows about to be added
 	onError, onValue   []float64 // their multipliers
 	offsetsV           []int
+	impossible         bool    // no input of the box is without saturation: ranges mean nothing
 	k, size, magnitude float64 // of a pass: the constant, what went into it, what went into coefficients
 
 	pull   []float64 // per state, where it was bounded backward, and input: the coefficients of z's bounds
@@ -44,13 +45,12 @@ type bounder struct {
 
 // keptRow is a row over positions: values from start on.
 type keptRow struct {
-	start, count   int
-	first          int // position of the first column of a dense one
-	dense          bool
-	bias, offset   float64
-	sizeZ, sizeD   float64 // magnitudes of what z and d are sums of
-	biasUncertain  float64
-	errorUncertain float64
+	start, count  int
+	first         int // position of the first column of a dense one
+	dense         bool
+	bias, offset  float64
+	sizeZ, sizeD  float64 // magnitudes of what z and d are sums of
+	biasUncertain float64
 }
 
 // run is a run of positions whose rows are dense over the same positions.
@@ -125,6 +125,7 @@ func (b *bounder) start(box Box) {
 		b.put(j, box.Lo[j], box.Hi[j], -b.n.Steps[j], b.n.Steps[j])
 	}
 	clear(b.dead)
+	b.impossible = false
 	clear(b.pull)
 	clear(b.weight)
 	for i := range b.known {
@@ -151,14 +152,14 @@ func (b *bounder) state(i, start int, narrowed bool) bool {
 	b.take(i, at, start)
 	b.forward(at, r, row)
 	b.together(row, r)
-	settled, acts := b.settled(row, p, r)
+	settled, limits := b.settled(row, p, r)
 	if !settled {
 		b.backward(i, at, r)
 		b.together(row, r)
-		settled, acts = b.settled(row, p, r)
+		settled, limits = b.settled(row, p, r)
 	}
 	above, below := valueLines(row.Activation, p, r.lo, r.hi)
-	eAbove, eBelow := errorLines(row, p, r, settled, acts)
+	eAbove, eBelow := errorLines(row, p, r, settled, limits)
 	zero := line{}
 	if settled && above == zero && below == zero && eAbove == zero && eBelow == zero {
 		b.dead[i], b.at[b.n.Inputs+i] = true, -1
@@ -177,10 +178,13 @@ func (b *bounder) state(i, start int, narrowed bool) bool {
 	return true
 }
 
-// settled reports whether φ has one slope and no limit acts, and the latter.
-func (b *bounder) settled(row *Row, p *pieces, r *ranges) (settled, acts bool) {
-	acts = !b.unclamped && row.acts(r)
-	return !acts && r.straight(p), acts
+// settled reports whether φ has one slope and no limit acts, and the limits that do.
+func (b *bounder) settled(row *Row, p *pieces, r *ranges) (settled bool, l limits) {
+	l = unlimited
+	if !b.unclamped {
+		l = row.acting(r)
+	}
+	return l == unlimited && r.straight(p), l
 }
 
 // together sets the range of z + d, and narrows both by what no saturation means.
@@ -190,17 +194,26 @@ func (b *bounder) together(row *Row, r *ranges) {
 	if !b.unclamped {
 		return
 	}
+	allowedLo, allowedHi := math.Inf(-1), math.Inf(1)
 	if row.High.Flagged && row.High.Bounds {
-		r.iHi = min(r.iHi, up(row.High.Worth+row.High.Half, math.Abs(row.High.Worth)))
+		allowedHi = up(row.High.Worth+row.High.Half, math.Abs(row.High.Worth))
 	}
 	if row.Low.Flagged && row.Low.Bounds {
-		r.iLo = max(r.iLo, down(row.Low.Worth-row.Low.Half, math.Abs(row.Low.Worth)))
+		allowedLo = down(row.Low.Worth-row.Low.Half, math.Abs(row.Low.Worth))
 	}
+	possible := meet(&r.iLo, &r.iHi, allowedLo, allowedHi)
 	lo, hi := r.iLo-r.dHi, r.iHi-r.dLo
-	lo, hi = down(lo, math.Abs(lo)+math.Abs(r.dHi)), up(hi, math.Abs(hi)+math.Abs(r.dLo))
-	if lo = max(lo, r.lo); lo <= min(hi, r.hi) && r.iLo <= r.iHi {
-		r.lo, r.hi = lo, min(hi, r.hi)
+	possible = meet(&r.lo, &r.hi, down(lo, math.Abs(lo)+math.Abs(r.dHi)), up(hi, math.Abs(hi)+math.Abs(r.dLo))) && possible
+	b.impossible = b.impossible || !possible
+}
+
+// meet narrows [lo, hi] to what it has in common with [l, h], unless that is nothing.
+func meet(lo, hi *float64, l, h float64) bool {
+	if l, h = max(*lo, l), min(*hi, h); l <= h {
+		*lo, *hi = l, h
+		return true
 	}
+	return false
 }
 
 // take copies row i to the position `at`, without the columns that were dropped.
@@ -254,11 +267,10 @@ func (b *bounder) forward(at int, r *ranges, row *Row) {
 	kept.sizeZ, kept.sizeD = zSize, dSize
 	zOff += float64(b.slack*zSize) + kept.biasUncertain
 	dOff += float64(b.slack*dSize) + kept.biasUncertain
-	r.lo, r.hi = max(r.lo, z-zOff), min(r.hi, z+zOff)
-	r.dLo, r.dHi = max(r.dLo, d-dOff), min(r.dHi, d+dOff)
-	if r.lo > r.hi || r.dLo > r.dHi { // only what cannot happen within the limits has empty ranges
-		r.lo, r.hi, r.dLo, r.dHi = z-zOff, z+zOff, d-dOff, d+dOff
-	}
+	zLo, zHi, dLo, dHi := z-zOff, z+zOff, d-dOff, d+dOff
+	meet(&zLo, &zHi, r.lo, r.hi)
+	meet(&dLo, &dHi, r.dLo, r.dHi)
+	r.lo, r.hi, r.dLo, r.dHi = zLo, zHi, dLo, dHi
 }
 
 // backward bounds z and d of the row at a position through everything that it reads.
@@ -271,17 +283,12 @@ func (b *bounder) backward(i, at int, r *ranges) {
 	}
 	lo := -b.passValue(at, -1)
 	addMagnitudes(pull, b.g)
+	meet(&r.lo, &r.hi, lo, hi)
 	if b.alone {
-		r.lo, r.hi = max(lo, r.lo), min(hi, r.hi)
 		return
 	}
 	dHi, dLo := b.passError(at, 1), -b.passError(at, -1)
-	if lo = max(lo, r.lo); lo <= min(hi, r.hi) {
-		r.lo, r.hi = lo, min(hi, r.hi)
-	}
-	if dLo = max(dLo, r.dLo); dLo <= min(dHi, r.dHi) {
-		r.dLo, r.dHi = dLo, min(dHi, r.dHi)
-	}
+	meet(&r.dLo, &r.dHi, dLo, dHi)
 }
 
 func addMagnitudes(sum, v []float64) {
@@ -304,7 +311,7 @@ func (b *bounder) output(k, start int, scale []float64) float64 {
 		}
 	}
 	total := up(worst+b.n.Rows[i].Rounding, worst)
-	if math.IsNaN(total) {
+	if math.IsNaN(total) || b.impossible {
 		return math.Inf(1)
 	}
 	return total

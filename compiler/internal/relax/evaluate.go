@@ -1,33 +1,39 @@
 package relax
 
-import "runtime"
+// shares is into how many parts of about the same size a tree is shared out at least. The best-first search makes
+// trees that are anything but even.
+const shares = 64
 
 // Evaluate bounds the outputs over the leaves of a tree of the box that it splits. from is what the networks
 // count inputs from.
 func (n *Networks) Evaluate(cuts []byte, box Box, from []float64) []float64 {
 	workers := n.workers(false)
-	tops := []*branch{{node: &node{box: box}, cuts: cuts}}
-	leaves := [][]float64{}
-	for len(tops) > 0 && len(tops) < 8*runtime.GOMAXPROCS(0) { // enough of them to share out
-		inParallel(workers, len(tops), func(b *bounder, k int) { tops[k].bound(b, from) })
-		var below []*branch
-		for _, t := range tops {
-			if t.cuts[0] == 0 {
-				leaves = append(leaves, t.node.bound)
+	large, small := []*branch{{node: &node{box: box}, cuts: cuts}}, []*branch(nil)
+	for len(large) > 0 {
+		inParallel(workers, len(large), func(b *bounder, k int) { large[k].bound(b, from) })
+		var next []*branch
+		for _, t := range large {
+			if len(t.cuts) == 1 {
+				small = append(small, t)
 				continue
 			}
-			halves := t.halves()
-			below = append(below, halves[0], halves[1])
+			for _, half := range t.halves() {
+				if len(half.cuts) > len(cuts)/shares {
+					next = append(next, half)
+				} else {
+					small = append(small, half)
+				}
+			}
 		}
-		tops = below
+		large = next
 	}
-	found := make([][]float64, len(tops))
-	inParallel(workers, len(tops), func(b *bounder, k int) {
+	found := make([][]float64, len(small))
+	inParallel(workers, len(small), func(b *bounder, k int) {
 		found[k] = make([]float64, n.Outputs())
-		tops[k].walk(b, from, found[k])
+		small[k].walk(b, from, found[k])
 	})
 	out := make([]float64, n.Outputs())
-	for _, bound := range append(leaves, found...) {
+	for _, bound := range found {
 		largestOf(out, bound)
 	}
 	return out
@@ -61,8 +67,8 @@ func (t *branch) bound(b *bounder, from []float64) {
 // halves returns the two branches of a box that is cut.
 func (t *branch) halves() [2]*branch {
 	cut := int(t.cuts[0]) - 1
-	lower := t.cuts[1:]
-	upper := lower[treeLength(lower):]
+	end := 1 + treeLength(t.cuts[1:])
+	lower, upper := t.cuts[1:end], t.cuts[end:]
 	return [2]*branch{
 		{&node{box: t.node.box.half(cut, 0)}, lower, t.node},
 		{&node{box: t.node.box.half(cut, 1)}, upper, t.node},

@@ -172,58 +172,50 @@ func (r *ranges) straight(p *pieces) bool {
 	return true
 }
 
-// acts reports whether a limit that counts as a saturation can change φ of the integers' argument.
-func (row *Row) acts(r *ranges) bool {
-	return row.High.Flagged && row.Activation.Apply(r.iHi) > row.High.Worth ||
-		row.Low.Flagged && row.Activation.Apply(r.iLo) < row.Low.Worth
+// limits are those of the integers' that count as saturations and can change φ of their argument; infinite without.
+type limits struct{ lo, hi float64 }
+
+var unlimited = limits{math.Inf(-1), math.Inf(1)}
+
+func (row *Row) acting(r *ranges) limits {
+	l := unlimited
+	if row.High.Flagged && row.Activation.Apply(r.iHi) > row.High.Worth {
+		l.hi = row.High.Worth
+	}
+	if row.Low.Flagged && row.Activation.Apply(r.iLo) < row.Low.Worth {
+		l.lo = row.Low.Worth
+	}
+	return l
 }
 
-// clamped returns φ(z) within the limits that count as saturations.
-func (row *Row) clamped(z float64) float64 {
-	v := row.Activation.Apply(z)
-	if row.High.Flagged {
-		v = min(v, row.High.Worth)
-	}
-	if row.Low.Flagged {
-		v = max(v, row.Low.Worth)
-	}
-	return v
-}
-
-// errorLines returns lines in d above and below the integers' φ(z + d), rounded and clamped, less φ(z). With a
-// limit that acts, φ clamped takes φ's place in the difference: its slopes begin at 0. What the reference has
-// beyond the limit comes on top.
-func errorLines(row *Row, p *pieces, r *ranges, settled, acts bool) (above, below line) {
+// errorLines returns lines in d above and below the integers' φ(z + d), rounded and clamped, less φ(z). With
+// limits that act, φ within them takes φ's place in the difference: its slopes begin at 0. What the reference has
+// beyond them comes on top.
+func errorLines(row *Row, p *pieces, r *ranges, settled bool, l limits) (above, below line) {
 	least, most := slopes(row.Activation, p, min(r.lo, r.iLo), max(r.hi, r.iHi))
-	if acts {
+	if l != unlimited {
 		least = 0
 	}
 	above, below = slopedAbove(least, most, r.dLo, r.dHi), slopedBelow(least, most, r.dLo, r.dHi)
 	if !settled {
-		flatLines(row, p, r, acts, &above, &below)
+		flatLines(row, p, r, l, &above, &below)
 	}
 	if !(row.ZeroBelow && r.iHi <= 0) {
 		above.at += row.Rounding
 		below.at -= row.Rounding
 	}
-	if acts {
-		lo, hi := row.Activation.Apply(r.lo), row.Activation.Apply(r.hi)
-		if row.High.Flagged && hi > row.High.Worth {
-			below.at -= up(hi-row.High.Worth, math.Abs(hi)+math.Abs(row.High.Worth))
-		}
-		if row.Low.Flagged && lo < row.Low.Worth {
-			above.at += up(row.Low.Worth-lo, math.Abs(lo)+math.Abs(row.Low.Worth))
-		}
+	if hi := row.Activation.Apply(r.hi); hi > l.hi {
+		below.at -= up(hi-l.hi, math.Abs(hi)+math.Abs(l.hi))
+	}
+	if lo := row.Activation.Apply(r.lo); lo < l.lo {
+		above.at += up(l.lo-lo, math.Abs(lo)+math.Abs(l.lo))
 	}
 	return above, below
 }
 
 // flatLines replaces lines by constants where those are less than half of the lines' largest values.
-func flatLines(row *Row, p *pieces, r *ranges, acts bool, above, below *line) {
-	value := row.Activation.Apply
-	if acts {
-		value = row.clamped
-	}
+func flatLines(row *Row, p *pieces, r *ranges, l limits, above, below *line) {
+	value := func(z float64) float64 { return min(max(row.Activation.Apply(z), l.lo), l.hi) }
 	off := 0.0
 	if len(p.lines) == 0 {
 		off = smooth

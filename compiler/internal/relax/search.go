@@ -26,9 +26,15 @@ type node struct {
 	worst  float64 // the largest bound in its output's scale, of those that may still fall
 	stale  int     // how many cuts in a row hardly lowered the worst bound
 
-	dead  []bool   // per state: zero in both networks
-	known []ranges // of the others
+	dead  []bool // per state: zero in both networks
+	known []span // of the others
 }
+
+// span is what a box keeps of a state's ranges, for its halves.
+type span struct{ lo, hi, dLo, dHi float64 }
+
+// mostSpans bounds the memory of a search: the leaves' spans take a gigabyte.
+const mostSpans = 1 << 25
 
 // unpack hands a box's ranges to the bounder of one of its halves.
 func (v *node) unpack(b *bounder) {
@@ -39,17 +45,19 @@ func (v *node) unpack(b *bounder) {
 			b.at[b.n.Inputs+i] = -1
 			continue
 		}
-		b.known[i] = v.known[k]
+		s := v.known[k]
+		b.known[i] = ranges{lo: s.lo, hi: s.hi, dLo: s.dLo, dHi: s.dHi}
 		k++
 	}
 }
 
 // pack keeps the ranges of the box that was just bounded.
-func (b *bounder) pack() (dead []bool, known []ranges) {
-	known = make([]ranges, 0, len(b.states))
+func (b *bounder) pack() (dead []bool, known []span) {
+	known = make([]span, 0, len(b.states))
 	for i, gone := range b.dead {
 		if !gone {
-			known = append(known, b.known[i])
+			r := &b.known[i]
+			known = append(known, span{r.lo, r.hi, r.dLo, r.dHi})
 		}
 	}
 	return append([]bool(nil), b.dead...), known
@@ -71,6 +79,7 @@ type Search struct {
 	More  func(boxes int) bool // whether to go on, asked between rounds
 
 	leaves queue
+	spans  int       // that leaves of the queue keep
 	floor  []float64 // per output: the largest bound of the leaves that were given up
 }
 
@@ -94,7 +103,7 @@ func (n *Networks) Split(s Search) *Tree {
 	s.leaves = queue{}
 	s.offer(root)
 	boxes := 1
-	for s.Split && n.Inputs <= mostCuts && boxes+2*roundBoxes <= mostElements && s.More(boxes) {
+	for s.Split && n.Inputs <= mostCuts && boxes+2*roundBoxes <= mostElements && s.spans < mostSpans && s.More(boxes) {
 		parents, children := s.round(boxes)
 		if len(children) == 0 {
 			break
@@ -115,6 +124,7 @@ func (n *Networks) Split(s Search) *Tree {
 func (s *Search) round(boxes int) (parents, children []*node) {
 	for s.leaves.Len() > 0 && len(parents) < 2*roundBoxes {
 		v := heap.Pop(&s.leaves).(*node)
+		s.spans -= len(v.known)
 		if worst, _ := s.standing(v); worst < v.worst { // an output of which it was the worst has been given up since
 			s.offer(v)
 			continue
@@ -137,6 +147,7 @@ func (s *Search) offer(v *node) {
 	}
 	if v.next >= 0 && v.stale < staleCuts {
 		heap.Push(&s.leaves, v)
+		s.spans += len(v.known)
 		return
 	}
 	for k, e := range v.bound {
@@ -156,7 +167,8 @@ func (s *Search) standing(v *node) (worst float64, output int) {
 	return worst, output
 }
 
-// Bound bounds a box without splitting it. Unclamped: for inputs of which nothing saturates.
+// Bound bounds a box without splitting it. Unclamped: for inputs of which nothing saturates;
+// infinite where that is shown to be none.
 func (n *Networks) Bound(box Box, from []float64, unclamped bool) []float64 {
 	b := newBounder(n, unclamped)
 	return b.bound(box.from(from), nil, nil)
