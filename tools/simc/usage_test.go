@@ -49,6 +49,7 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"compile " + sim + " -o " + sim, "would be overwritten"},
 		{"compile " + sim + " --bits 9", "auto, 7 or 14"},
 		{"verify " + sim + " --samples 5", "--against"},
+		{"verify " + sim + " --radius", "--input"},
 		{"demo more", "usage: simc demo"},
 		{"demo --out " + sim, sim},
 		{"demo --full --data " + dir + "/none", "dataset-fashion-mnist"},
