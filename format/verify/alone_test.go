@@ -83,13 +83,13 @@ var aloneCases = []alone{
 		p.file.Certificates = simb.Certificates{Kappa: shortNext(c.Kappa, -1), V: c.V, VResidual: c.VResidual}
 	}},
 	{check: "reach", what: "ranges without the box claim that ties them to the source", shape: shapes[0], spoil: func(p *pair, _ *Options) { p.file.Certificates.Box = nil }},
-	{check: "error-box", what: "a bound one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Box.Output[0] })},
-	{check: "error-calibrated", what: "a bound one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Calibrated.Output[1] })},
+	{check: "error-box", what: "a bound one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.Box.Output[0] })},
+	{check: "error-calibrated", what: "a bound one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.Calibrated.Output[1] })},
 	{check: "realised-box", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.Relaxed.Realised[0] })},
 	{check: "realised-calibrated", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.RelaxedCalibrated.Realised[1] })},
 	{check: "error-relaxed", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.Relaxed.Output[1] })},
 	{check: "error-relaxed-calibrated", what: "a bound one step below what is proved", shape: relaxShapes[0], spoil: lowerRelaxed(func(c *simb.Certificates) *float32 { return &c.RelaxedCalibrated.Output[0] })},
-	{check: "lipschitz", what: "a constant one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Lipschitz[0] })},
+	{check: "lipschitz", what: "a constant one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.Lipschitz[0] })},
 	{check: "self-test", what: "an output that is one off", shape: shapes[1], spoil: func(p *pair, _ *Options) { p.file.SelfTest[1].Outputs[0]++ }},
 	{check: "source-hash", what: "the hash of other bytes", shape: shapes[1], spoil: func(_ *pair, o *Options) { o.SourceBytes = []byte("others") }},
 	{check: "dimensions", what: "another decision rule", shape: shapes[0], spoil: func(p *pair, _ *Options) { p.file.Decision = simb.DecideArgmin },
@@ -98,10 +98,10 @@ var aloneCases = []alone{
 		p.source.Activations[p.file.SourceState[2]].P0 = 0.11
 		o.Samples = 0 // they would notice as well
 	}},
-	{check: "residual-box", what: "a residual one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Box.Residual[0] })},
-	{check: "residual-calibrated", what: "a residual one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.Calibrated.Residual[0] })},
-	{check: "residual-wellposed", what: "a residual one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.VResidual[2] })},
-	{check: "residual-lipschitz", what: "a residual one step below what is proved", shape: shapes[1], spoil: lower(func(c *simb.Certificates) *float32 { return &c.GainResidual[0] })},
+	{check: "residual-box", what: "a residual one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.Box.Residual[0] })},
+	{check: "residual-calibrated", what: "a residual one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.Calibrated.Residual[0] })},
+	{check: "residual-wellposed", what: "a residual one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.VResidual[2] })},
+	{check: "residual-lipschitz", what: "a residual one step below what is proved", shape: shapes[1], spoil: lowerFigure(func(c *simb.Certificates) *float32 { return &c.GainResidual[0] })},
 	{check: "outputs-observed", what: "a source without an equilibrium, in a state that the plan leaves out", shape: shapes[0], spoil: func(p *pair, _ *Options) {
 		setA(p.source, 0, 0, 2)
 		p.source.StateBias[0] = 1
@@ -123,7 +123,7 @@ func withCost(ram int, macs int64) func(p *pair) *Report {
 	}
 }
 
-func lower(figure func(c *simb.Certificates) *float32) func(p *pair, o *Options) {
+func lowerFigure(figure func(c *simb.Certificates) *float32) func(p *pair, o *Options) {
 	return func(p *pair, _ *Options) {
 		v := figure(&p.file.Certificates)
 		*v = shortNext(*v, -1)
