@@ -92,6 +92,7 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
 	program := &pass.Program{Source: m, Options: options}
 	for _, step := range []step{
+		{"simplify", sure(program.Simplify)},
 		{"prune", sure(program.Prune)},
 		{"schedule", sure(program.Schedule)},
 		{"well-posed", program.ProveWellPosed},

@@ -215,7 +215,7 @@ func TestModelsThatCannotBeCompiledSayWhatToDo(t *testing.T) {
 // TestRefusedBoundNamesWhatAddsMost: the error tells output, rows, causes and a way out, and no bytes come
 // with it.
 func TestRefusedBoundNamesWhatAddsMost(t *testing.T) {
-	m := net{n: 3, p: 1, q: 2, b: []float32{1, 1, 1}, c: []float32{0, 0, 0.001, 1, 100, 0.001}}.model()
+	m := net{n: 3, p: 1, q: 2, b: []float32{1, 0.5, 0.25}, c: []float32{0, 0, 0.001, 1, 100, 0.001}}.model()
 	data, report, err := compiler.Compile(m, compiler.Options{Bits: 7, MaxError: 1e-3})
 	if data != nil || report == nil || !errors.Is(err, compiler.ErrBound) {
 		t.Fatalf("%d bytes, report %v, error %v", len(data), report, err)
