@@ -7,9 +7,11 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
@@ -232,19 +234,30 @@ func (r *Report) within(limit float64, program *pass.Program) error {
 	if r.ErrorBoundBox == nil {
 		return fmt.Errorf("no bound over the box could be proved, so none below %g: declare a smaller box, or scale the model's weights: %w", limit, ErrBound)
 	}
-	worst := 0
+	var above []int
 	for k, e := range r.ErrorBoundBox {
-		if e > r.ErrorBoundBox[worst] {
-			worst = k
+		if e > limit {
+			above = append(above, k)
 		}
 	}
-	e := r.ErrorBoundBox[worst]
-	if e <= limit {
+	if len(above) == 0 {
 		return nil
 	}
-	return fmt.Errorf("output %d may be off by %.4g over the box, more than %g; most comes from %s: %s: %w",
-		worst, e, limit, blamed(program.Blame(worst, 3)), advice(program, worst), ErrBound)
+	slices.SortStableFunc(above, func(a, b int) int { return cmp.Compare(r.ErrorBoundBox[b], r.ErrorBoundBox[a]) })
+	var outputs []string
+	for at, k := range above {
+		if at == mostNamed && len(above) > mostNamed+1 {
+			outputs = append(outputs, fmt.Sprintf("and %d more outputs by no more than that", len(above)-at))
+			break
+		}
+		outputs = append(outputs, fmt.Sprintf("output %d may be off by %.4g, most of it from %s", k, r.ErrorBoundBox[k], blamed(program.Blame(k, 3))))
+	}
+	return fmt.Errorf("%d of %d outputs are not proved to stay within %g over the box: %s: %s: %w",
+		len(above), len(r.ErrorBoundBox), limit, strings.Join(outputs, "; "), advice(program, above[0]), ErrBound)
 }
+
+// mostNamed is how many outputs an error names with the rows to blame, those with the largest bounds.
+const mostNamed = 10
 
 // blamed lists rows and their parts of a bound.
 func blamed(rows []pass.Blame) string {

@@ -162,7 +162,11 @@ var simplifyOptions = []compiler.Options{
 // TestWhatIsPlantedFoldsAndIsProved: the checker proves from the source what the file leaves out, and the float
 // model's outputs stay within the bounds.
 func TestWhatIsPlantedFoldsAndIsProved(t *testing.T) {
+	seeds := []uint64{1372, 2391} // states that only rounding kept from being exactly zero, read by copies
 	for seed := range uint64(30) {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		m, g := planted(seed)
 		if seed%3 == 1 {
 			if err := compiler.Calibrate(m, samplesOf(m, rand.New(rand.NewPCG(seed, 1)), 50), nil); err != nil {

@@ -212,8 +212,12 @@ func limitBeyond(a model.Activation, z interval) (float64, bool) {
 // curveError bounds what model.TanhOf and model.SigmoidOf are off by.
 const curveError = 0x1p-50
 
-// valueOf returns φ(z).
+// valueOf returns φ(z), exactly where z lies beyond a limit.
 func valueOf(a model.Activation, z Bounded) Bounded {
+	room := outward(z.Error) + float64(math.Abs(z.Value)*0x1p-52)
+	if limit, beyond := limitBeyond(a, interval{z.Value - room, z.Value + room}); beyond {
+		return Bounded{Value: limit}
+	}
 	out := Bounded{a.Apply(z.Value), z.Error}
 	switch {
 	case a.Kind == model.Tanh && z == (Bounded{}): // exactly 0
