@@ -275,6 +275,8 @@ func TestChainsFoldWhole(t *testing.T) {
 		{"an identity that would all but cancel stays", net{n: 1, p: 1, q: 1, b: []float32{1}, c: []float32{1}, d: []float32{-0.9999}, lo: []float32{-1}, acts: []model.Activation{identity}}, []int32{0}, "0 identities"},
 		{"an identity in a loop stays", net{n: 2, p: 1, q: 1, a: []float32{0, 0.5, 0.5, 0}, b: []float32{1, 0}, c: []float32{1, 0}, acts: []model.Activation{identity, relu}}, []int32{0, 1}, "0 identities"},
 		{"copies in a loop", net{n: 3, p: 1, q: 1, a: []float32{0, 0.25, 0.25, 0.5, 0, 0, 0.5, 0, 0}, b: []float32{1, 0, 0}, c: []float32{1, 1, 2}}, []int32{0, 1}, "1 that repeat another"},
+		{"copies in a loop that contracts unevenly", net{n: 3, p: 1, q: 1, a: []float32{0, 1e3, 1e3, 1e-4, 0, 0, 1e-4, 0, 0}, b: []float32{1, 0, 0}, c: []float32{1, 1, 2}}, []int32{0, 1}, "1 that repeat another"},
+		{"an identity that a loop reads", net{n: 2, p: 1, q: 1, a: []float32{0, 0, -2, 0.5}, b: []float32{1, 1}, bias: []float32{3, 0}, c: []float32{0, 1}, acts: []model.Activation{identity, relu}}, []int32{1}, "1 identities"},
 		{"a loop that comes apart", net{n: 2, p: 1, q: 1, a: []float32{0, 0.5, -0.5, 0}, b: []float32{1, 0}, bias: []float32{0, -1}, c: []float32{1, 1}}, []int32{0}, "1 constant states"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
