@@ -65,6 +65,10 @@ type reduction struct {
 	entries, mostEntries   int // weights of all rows, and what they may grow to
 }
 
+// mostTurns is how often folds are looked for in all rows: each goes along the schedule, so that few are needed,
+// and a source made to need many must not keep its checker busy.
+const mostTurns = 200
+
 // reduce returns the plan's rows in columns of the plan, or which state keeps them from it, and says what it has
 // proved of the states that are left out though some row of the plan reads them.
 func (c *checker) reduce(l *links) ([]affineRow, string, error) {
@@ -72,9 +76,10 @@ func (c *checker) reduce(l *links) ([]affineRow, string, error) {
 	r.load()
 	note := ""
 	if r.leftOut() >= 0 {
-		for r.foldConstants() || r.mergeDuplicates() {
+		turns := mostTurns
+		for ; turns > 0 && (r.foldConstants() || r.mergeDuplicates()); turns-- {
 		}
-		for r.substituteIdentities() {
+		for ; turns > 0 && r.substituteIdentities(); turns-- {
 			r.foldConstants()
 		}
 		constants := 0
