@@ -6,7 +6,6 @@ import (
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/simb"
-	"github.com/sparse-implicit/sim/format/sparse"
 )
 
 // againstNames are the checks that need the float model, in the order in which they are reported.
@@ -38,7 +37,7 @@ func (c *checker) against(source *model.Model) []Check {
 		}
 		return checks
 	}
-	checks := []Check{passed("dimensions", "%d of %d states, %d of %d inputs, %d outputs%s", c.n, source.States(), c.p, source.Inputs(), source.Outputs(), c.boxNote(source))}
+	checks := []Check{passed("dimensions", "%d of %d states, %d of %d inputs, %d outputs%s%s", c.n, source.States(), c.p, source.Inputs(), source.Outputs(), links.folded, c.boxNote(source))}
 	checks = append(checks, c.activations(source))
 	checks = append(checks, c.residuals(links)...)
 	return append(checks, c.relaxed("error-relaxed", links, c.m.Certificates.Relaxed, false),
@@ -58,14 +57,16 @@ func (c *checker) boxNote(source *model.Model) string {
 // links says where the source's numbers are in the plan.
 type links struct {
 	source *model.Model
-	input  []int32      // per source input: its column, or −1
-	state  []int32      // per source state: its column, or −1
-	rows   []reducedRow // what row returns
+	input  []int32     // per source input: its column, or −1
+	state  []int32     // per source state: its column, or −1
+	rows   []affineRow // what row returns
+	folded string      // what is proved of states that the plan leaves out
 }
 
-// link checks that file and source agree in size and decision, and that what the plan leaves out cannot
-// matter: a state that no row of the plan reads, an input that none reads or whose box is a point. Nor may
-// the source have a weight that the schedule has no place for: the proofs go along the schedule.
+// link checks that file and source agree in size and decision, and that what the plan leaves out does not
+// matter: a state that no row of the plan reads, or of which reduce proves what it is; an input that none
+// reads or whose box is a point. Nor may there be a weight that the schedule has no place for: the proofs go
+// along the schedule.
 func (c *checker) link(source *model.Model) (*links, error) {
 	if err := source.Validate(); err != nil {
 		return nil, err
@@ -91,30 +92,16 @@ func (c *checker) link(source *model.Model) (*links, error) {
 	for i, s := range c.m.SourceState {
 		l.state[s] = int32(c.p + i)
 	}
+	var err error
+	if l.rows, l.folded, err = c.reduce(l); err != nil {
+		return nil, err
+	}
 	readable := c.readable()
 	for i := range c.m.Rows {
-		inputs, states, row, _ := c.sourceRow(l, i)
-		cols, values := states.Row(row)
-		for k, j := range cols {
-			if values[k] == 0 {
-				continue
-			}
-			if l.state[j] < 0 {
-				return nil, fmt.Errorf("row %d of the plan depends on source state %d, which the plan leaves out", i, j)
-			}
-			if int(l.state[j])-c.p >= readable[i] {
-				return nil, fmt.Errorf("state %d of the plan depends on source state %d, which the schedule computes only later", i, j)
-			}
+		columns, _, _ := l.row(i)
+		if len(columns) > 0 && int(columns[len(columns)-1])-c.p >= readable[i] {
+			return nil, fmt.Errorf("row %d of the plan depends on state %d, which the schedule computes only later", i, int(columns[len(columns)-1])-c.p)
 		}
-		cols, values = inputs.Row(row)
-		for k, j := range cols {
-			if values[k] != 0 && l.input[j] < 0 && source.InputLo[j] != source.InputHi[j] {
-				return nil, fmt.Errorf("row %d of the plan depends on source input %d, which the plan leaves out though its box is not a point", i, j)
-			}
-		}
-	}
-	for i := range c.m.Rows {
-		l.rows = append(l.rows, c.reduce(l, i))
 	}
 	return l, nil
 }
@@ -137,17 +124,6 @@ func (c *checker) readable() []int {
 		out[i] = c.n
 	}
 	return out
-}
-
-// sourceRow returns where the source keeps row i of the plan: the matrices that multiply inputs and
-// states, the row's index in both, and its bias.
-func (c *checker) sourceRow(l *links, i int) (inputs, states *sparse.Matrix[float32], row int, bias float32) {
-	if i < c.n {
-		s := int(c.m.SourceState[i])
-		return l.source.B, l.source.A, s, l.source.StateBias[s]
-	}
-	k := i - c.n
-	return l.source.D, l.source.C, k, l.source.OutputBias[k]
 }
 
 // activations checks that every state of the plan computes its source's function: the same kind, slope

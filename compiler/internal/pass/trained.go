@@ -115,6 +115,9 @@ func (p *Program) trainedScale(i int) float32 {
 	if !p.trained() {
 		return 0
 	}
+	if p.equationOf(i).rewritten {
+		return 0
+	}
 	cols, _ := p.Weights.Row(i)
 	for _, j := range cols {
 		if !p.keeps(j) {
