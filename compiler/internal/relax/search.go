@@ -65,10 +65,14 @@ func (b *bounder) pack() (dead []bool, known []span) {
 
 // Tree is a box and how it is split, with the bound of each output over all of it.
 type Tree struct {
-	Cuts  []byte // preorder: 0 a leaf, 1 + j a box cut in the middle of input j
 	Bound []float64
 	Boxes int // how many were bounded
+	root  *node
 }
+
+// Cuts returns the least tree that proves `most` of each output, or the whole tree, in preorder: 0 a leaf, 1 + j a box
+// cut in the middle of input j. The last few percent of a bound are most of a tree.
+func (t *Tree) Cuts(most []float64) []byte { return t.root.cuts(nil, most) }
 
 // Search says how a box is to be bounded.
 type Search struct {
@@ -115,8 +119,8 @@ func (n *Networks) Split(s Search) *Tree {
 		}
 		boxes += len(children)
 	}
-	tree := &Tree{Boxes: boxes, Bound: make([]float64, n.Outputs())}
-	root.write(tree)
+	tree := &Tree{Bound: make([]float64, n.Outputs()), Boxes: boxes, root: root}
+	root.largest(tree.Bound)
 	return tree
 }
 
@@ -277,18 +281,27 @@ func (b *bounder) promising() int {
 	return best
 }
 
-// write appends the tree in preorder and takes the largest bounds of leaves.
-func (v *node) write(t *Tree) {
+// largest takes the largest bounds of the leaves.
+func (v *node) largest(bound []float64) {
 	if v.halves[0] == nil {
-		t.Cuts = append(t.Cuts, 0)
-		for k, e := range v.bound {
-			t.Bound[k] = max(t.Bound[k], e)
-		}
+		largestOf(bound, v.bound)
 		return
 	}
-	t.Cuts = append(t.Cuts, byte(v.cut+1))
-	v.halves[0].write(t)
-	v.halves[1].write(t)
+	v.halves[0].largest(bound)
+	v.halves[1].largest(bound)
+}
+
+// cuts appends a box in preorder, undivided where that proves enough.
+func (v *node) cuts(out []byte, most []float64) []byte {
+	enough := true
+	for k, e := range v.bound {
+		enough = enough && e <= most[k]
+	}
+	if enough || v.halves[0] == nil {
+		return append(out, 0)
+	}
+	out = v.halves[0].cuts(append(out, byte(v.cut+1)), most)
+	return v.halves[1].cuts(out, most)
 }
 
 // queue is a heap of leaves, the worst first; equals by their numbers.
