@@ -77,6 +77,7 @@ func (p *Program) declared() (box relax.Box, from []float64) {
 type Budget struct {
 	Ranges func(boxes int) bool // of the states, for their scales
 	Search func(boxes int) bool
+	Refine func(boxes int) bool // where the realised model's bounds are above the source's
 }
 
 // mostWork is how many products the bound of one box may take.
@@ -163,22 +164,27 @@ func (p *Program) Prove(b Budget) (string, error) {
 	}
 	box, from := p.declared()
 	p.Certificates.RelaxedCalibrated = c.relaxedClaim(nil, both.Bound(box, from, true), own.Bound(box, from, true))
-	tree := both.Split(relax.Search{Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search})
-	p.Proof.Boxes = tree.Boxes
+	search := relax.Search{Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search}
+	tree := both.Split(search)
 	if tree.Boxes > 1 {
 		for k := range tree.Bound {
 			tree.Bound[k] = float64(tree.Bound[k] * (1 + treeRoom))
 		}
 	}
 	cuts := tree.Cuts(tree.Bound)
-	p.Certificates.Relaxed = c.relaxedClaim(cuts, tree.Bound, own.Evaluate(cuts, box, from))
+	start := len(cuts)
+	search.More = func(boxes int) bool { return tree.Boxes > 1 && b.Refine(boxes-start) }
+	realised := own.Refine(cuts, search, tree.Bound)
+	cuts = realised.Cuts(realised.Bound)
+	p.Proof.Boxes = tree.Boxes + realised.Boxes - start
+	p.Certificates.Relaxed = c.relaxedClaim(cuts, tree.Bound, realised.Bound)
 	worst := func(e *simb.RelaxedCertificate) string {
 		if e == nil {
 			return "not proved"
 		}
 		return fmt.Sprintf("%.4g", slices.Max(e.Output))
 	}
-	return fmt.Sprintf("output error by relaxation: %s over %d boxes, %d of them kept; %s while nothing saturates", worst(p.Certificates.Relaxed), tree.Boxes, len(cuts), worst(p.Certificates.RelaxedCalibrated)), nil
+	return fmt.Sprintf("output error by relaxation: %s over %d boxes, %d of them kept; %s while nothing saturates", worst(p.Certificates.Relaxed), p.Proof.Boxes, len(cuts), worst(p.Certificates.RelaxedCalibrated)), nil
 }
 
 // relaxedClaim rounds bounds to what is claimed; nil where one is not finite.
