@@ -7,9 +7,11 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +117,7 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
 	program := &pass.Program{Source: m, Options: options}
 	for _, step := range []step{
+		{"simplify", sure(program.Simplify)},
 		{"prune", sure(program.Prune)},
 		{"schedule", sure(program.Schedule)},
 		{"well-posed", program.ProveWellPosed},
@@ -272,23 +275,38 @@ func (r *Report) within(limit float64, program *pass.Program) error {
 	if r.ErrorBoundBox == nil {
 		return fmt.Errorf("no bound over the box could be proved, so none below %g: declare a smaller box, or scale the model's weights: %w", limit, ErrBound)
 	}
-	worst := 0
+	var above []int
 	for k, e := range r.ErrorBoundBox {
-		if e > r.ErrorBoundBox[worst] {
-			worst = k
+		if e > limit {
+			above = append(above, k)
 		}
 	}
-	e := r.ErrorBoundBox[worst]
-	if e <= limit {
+	if len(above) == 0 {
 		return nil
 	}
-	rows := program.Blame(worst, 3)
-	if program.Proof.Boxes > 0 || len(rows) == 0 { // rows have no share of a bound by relaxation
-		return fmt.Errorf("output %d may be off by %.4g over the box, more than %g: let --prove search longer, or declare a smaller box: %w", worst, e, limit, ErrBound)
+	slices.SortStableFunc(above, func(a, b int) int { return cmp.Compare(r.ErrorBoundBox[b], r.ErrorBoundBox[a]) })
+	var outputs []string
+	for at, k := range above {
+		if at == mostNamed && len(above) > mostNamed+1 {
+			outputs = append(outputs, fmt.Sprintf("and %d more outputs by no more than that", len(above)-at))
+			break
+		}
+		text := fmt.Sprintf("output %d may be off by %.4g", k, r.ErrorBoundBox[k])
+		if rows := program.Blame(k, 3); len(rows) > 0 && program.Proof.Boxes == 0 { // rows have no share of a bound by relaxation
+			text += ", most of it from " + blamed(rows)
+		}
+		outputs = append(outputs, text)
 	}
-	return fmt.Errorf("output %d may be off by %.4g over the box, more than %g; most comes from %s: %s: %w",
-		worst, e, limit, blamed(rows), advice(program, worst), ErrBound)
+	advised := advice(program, above[0])
+	if program.Proof.Boxes > 0 {
+		advised = "let --prove search longer, or declare a smaller box"
+	}
+	return fmt.Errorf("%d of %d outputs are not proved to stay within %g over the box: %s: %s: %w",
+		len(above), len(r.ErrorBoundBox), limit, strings.Join(outputs, "; "), advised, ErrBound)
 }
+
+// mostNamed is how many outputs an error names with the rows to blame, those with the largest bounds.
+const mostNamed = 10
 
 // blamed lists rows and their parts of a bound.
 func blamed(rows []pass.Blame) string {

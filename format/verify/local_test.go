@@ -147,7 +147,7 @@ func TestRadiiAreLargeWhereTheyCanBeWorkedOut(t *testing.T) {
 		slope := make([]float64, 3)
 		n := m.States()
 		for j := range slope {
-			w := func(i, j int) float64 { return realised(m).weights[i][j] }
+			w := func(i, j int) float64 { return realisedBounds(m).weights[i][j] }
 			slope[j] = w(n, j) - w(n+1, j) + (w(n, 3)-w(n+1, 3))*w(0, j)
 		}
 		steepest := math.Abs(slope[0]) + math.Abs(slope[1]) + math.Abs(slope[2])

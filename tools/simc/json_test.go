@@ -59,6 +59,8 @@ func TestJSONKeysAreStable(t *testing.T) {
 			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated error_bound_realised proof lipschitz passes passes[].name passes[].detail"},
 		{"verify " + in("m.simb"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"verify " + in("m.simb") + " --against " + in("m.sim") + " --samples 10", "ok checks checks[].name checks[].ok checks[].detail error_observed"},
+		{"verify " + in("m.simb") + " --against " + in("m.sim") + " --radius --input " + frames, "ok checks checks[].name checks[].ok checks[].detail inputs proved_equal_share " +
+			prefixed("inputs[].", "row decision margin radius radius_lipschitz proved_equal error_bound")},
 		{"eval " + in("t.onnx") + " " + in("m.sim") + " " + in("m.simb") + " --data " + data, results + " results[].recalls results[].balanced_accuracy"},
 		{"eval " + in("r.onnx") + " --data " + real, results + " results[].r2 results[].mse results[].rmse results[].r2_first"},
 		{"bench " + in("m.simb"), "kernels load_ns ram_bytes packed_bytes nnz " + prefixed("kernels[].", "kernel ns_p50 ns_p99 allocs")},
@@ -70,6 +72,9 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz steps ram_bytes macs schedule decision
 			error_bound_box error_bound_calibrated error_bound_relaxed relaxed_boxes error_bound_relaxed_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
 			bytes_by ` + prefixed("bytes_by.", "weights inputs rows claims self_test frame")},
+		{"keygen -o " + in("k"), "private public public_key"},
+		{"sign " + in("m.simb") + " --key " + in("k.key") + " --sequence 5", "file file_bytes sequence digest_sha256 public_key"},
+		{"verify " + in("m.simb") + " --key " + in("k.pub"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"man " + t.TempDir(), "folder"},
 	} {
 		var object map[string]any

@@ -52,6 +52,7 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"compile " + sim + " --prove -1", "number of boxes"},
 		{"compile " + sim + " --prove 0s", "--prove 0s"},
 		{"verify " + sim + " --samples 5", "--against"},
+		{"verify " + sim + " --radius", "--input"},
 		{"demo more", "usage: simc demo"},
 		{"demo --out " + sim, sim},
 		{"demo --full --data " + dir + "/none", "dataset-fashion-mnist"},

@@ -1,0 +1,144 @@
+package verify
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+)
+
+// exactForms carries a form back through the same lines as boxBounds does, in rational numbers and from the
+// networks' own numbers: what float64 makes of it must be no less.
+type exactForms struct {
+	x        *exact
+	b        *boxBounds
+	realised bool
+	a, g     []*big.Rat
+	constant *big.Rat
+}
+
+// weights returns W̃ and W of an entry.
+func (e *exactForms) weights(i, j int) (integers, reference *big.Rat) {
+	integers = e.x.w[i][j]
+	if e.realised {
+		return integers, integers
+	}
+	_, _, w := e.x.column(i, j)
+	return integers, rat(w)
+}
+
+// biases returns b̃ and b of a row at c.
+func (e *exactForms) biases(i int) (integers, reference *big.Rat) {
+	p, s := e.x.file, e.x.source
+	integers = e.x.b[i]
+	inputs, at := s.D, i-e.x.n
+	if i < e.x.n {
+		inputs, at = s.B, int(p.SourceState[i])
+		reference = rat(float64(s.StateBias[at]))
+	} else {
+		reference = rat(float64(s.OutputBias[at]))
+	}
+	reference = add(reference, mul(rat(float64(inputs.At(at, 1))), rat(float64(s.InputLo[1]))))
+	for j, near := range e.x.near {
+		t, w := e.weights(i, j)
+		integers, reference = add(integers, mul(t, near)), add(reference, mul(w, near))
+	}
+	if e.realised {
+		return integers, integers
+	}
+	return integers, reference
+}
+
+func (e *exactForms) substitute(i int, onD, onZ *big.Rat) {
+	for j := range e.a {
+		t, w := e.weights(i, j)
+		e.a[j] = add(e.a[j], mul(onD, t))
+		e.g[j] = add(e.g[j], add(mul(onD, sub(t, w)), mul(onZ, w)))
+	}
+	t, w := e.biases(i)
+	e.constant = add(e.constant, add(mul(onD, sub(t, w)), mul(onZ, w)))
+}
+
+// upper bounds d times onD and z times onZ of row i from above, once the first states have been taken.
+func (e *exactForms) upper(i, states int, onD, onZ float64) *big.Rat {
+	e.a, e.g, e.constant = make([]*big.Rat, e.x.columns), make([]*big.Rat, e.x.columns), new(big.Rat)
+	for j := range e.a {
+		e.a[j], e.g[j] = new(big.Rat), new(big.Rat)
+	}
+	e.substitute(i, rat(onD), rat(onZ))
+	for j := states - 1; j >= 0; j-- {
+		onD, onZ := e.take(e.a[3+j], e.b.fAbove[j], e.b.fBelow[j]), e.take(e.g[3+j], e.b.vAbove[j], e.b.vBelow[j])
+		e.a[3+j], e.g[3+j] = new(big.Rat), new(big.Rat)
+		e.substitute(j, onD, onZ)
+	}
+	total := e.constant
+	for j, input := range e.x.file.Inputs {
+		lo, hi := sub(rat(float64(input.Lo)), e.x.near[j]), sub(rat(float64(input.Hi)), e.x.near[j])
+		total = add(total, add(mul(abs(e.a[j]), e.x.du[j]), larger(mul(e.g[j], lo), mul(e.g[j], hi))))
+	}
+	return total
+}
+
+// take returns the factor of what a line is in, and adds its offset.
+func (e *exactForms) take(factor *big.Rat, above, below line) *big.Rat {
+	l := above
+	if factor.Sign() < 0 {
+		l = below
+	}
+	e.constant = add(e.constant, mul(factor, rat(l.offset)))
+	return mul(factor, rat(l.slope))
+}
+
+// TestSumsAreRoundedOutward compares every backward bound of some boxes with the same in rational numbers, and
+// wants it just above: by more than nothing, and by less than 1e-11 of what it is made of.
+func TestSumsAreRoundedOutward(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 8))
+	for _, s := range []shape{relaxShapes[0], relaxShapes[3], relaxShapes[4], relaxShapes[6]} {
+		for seed := range uint64(3) {
+			p := build(seed, s)
+			if seed > 0 {
+				shrink(random, p.file)
+			}
+			x := newExact(p)
+			c := newChecker(p.file)
+			for _, links := range []*links{nil, must(c.link(p.source))} {
+				r := c.newRelaxation(links, false)
+				b := r.newBoxBounds()
+				b.enter(r.lowest, r.highest)
+				b.states(nil, &ranges{make([]interval, c.n), make([]interval, c.n)})
+				e := &exactForms{x: x, b: b, realised: links == nil}
+				for i := range p.file.Rows {
+					states := min(i, c.n)
+					z, d := b.back(min(i, c.n-1))
+					if i >= c.n {
+						b.clear()
+						b.begin(i, 0, 1)
+						z = b.bound(states)
+						d = b.output(i)
+					}
+					for name, pairs := range map[string][2]interval{
+						"z": {z, {-floatOf(e.upper(i, states, 0, -1)), floatOf(e.upper(i, states, 0, 1))}},
+						"d": {d, {-floatOf(e.upper(i, states, -1, 0)), floatOf(e.upper(i, states, 1, 0))}},
+					} {
+						got, want := pairs[0], pairs[1]
+						size := 1e-11 * (1 + b.slackZ[i]*0x1p50)
+						if got.lo > want.lo || got.hi < want.hi {
+							t.Errorf("%s: row %d, %s in [%g, %g], exactly [%g, %g]", s.name, i, name, got.lo, got.hi, want.lo, want.hi)
+						}
+						if want.lo-got.lo > size || got.hi-want.hi > size {
+							t.Errorf("%s: row %d, %s in [%g, %g], exactly [%g, %g]: too wide", s.name, i, name, got.lo, got.hi, want.lo, want.hi)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func floatOf(x *big.Rat) float64 {
+	f, _ := x.Float64()
+	if math.IsInf(f, 0) {
+		panic("unreachable: bounds are finite")
+	}
+	return f
+}
