@@ -258,7 +258,7 @@ func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
 	r.WellPosed = WellPosed{program.Wellposed.Kind, float64(m.Certificates.Kappa)}
 	c := &m.Certificates
 	r.ErrorBoundBox = smaller(c.Box, c.Relaxed)
-	r.ErrorBoundCalibrated = smaller(c.Calibrated, c.RelaxedCalibrated)
+	r.ErrorBoundCalibrated = smaller(c.Calibrated, c.RelaxedCalibrated, c.Relaxed) // what holds all over the box holds without saturation
 	if c.Relaxed != nil {
 		r.ErrorBoundRealised = widen(c.Relaxed.Realised)
 	}

@@ -77,6 +77,7 @@ func (p *Program) declared() (box relax.Box, from []float64) {
 type Budget struct {
 	Ranges func(boxes int) bool // of the states, for their scales
 	Search func(boxes int) bool
+	Refine func(boxes int) bool // where the realised model's bounds are above the source's
 }
 
 // mostWork is how many products the bound of one box may take.
@@ -143,8 +144,12 @@ func (p *Program) NarrowRanges(b Budget) (string, error) {
 	return fmt.Sprintf("widest range of a state %.4g, over %d boxes", widest, boxes), nil
 }
 
-// claimRoom is by how much claims exceed what was computed, for a checker that rounds otherwise.
-const claimRoom = 1e-6
+// claimRoom is by how much claims exceed what was computed, for a checker that rounds otherwise; treeRoom by how much
+// they may where that makes a tree smaller.
+const (
+	claimRoom = 1e-6
+	treeRoom  = 1.0 / 64
+)
 
 // Prove bounds the outputs' errors by relaxation of both networks over the declared box, and claims what it finds.
 // With loops, and where a box takes too long, it claims nothing.
@@ -159,18 +164,27 @@ func (p *Program) Prove(b Budget) (string, error) {
 	}
 	box, from := p.declared()
 	p.Certificates.RelaxedCalibrated = c.relaxedClaim(nil, both.Bound(box, from, true), own.Bound(box, from, true))
-	tree := both.Split(relax.Search{
-		Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search,
-	})
-	p.Proof.Boxes = tree.Boxes
-	p.Certificates.Relaxed = c.relaxedClaim(tree.Cuts, tree.Bound, own.Evaluate(tree.Cuts, box, from))
+	search := relax.Search{Box: box, From: from, Scale: p.seenErrors(), Split: splits(both), More: b.Search}
+	tree := both.Split(search)
+	if tree.Boxes > 1 {
+		for k := range tree.Bound {
+			tree.Bound[k] = float64(tree.Bound[k] * (1 + treeRoom))
+		}
+	}
+	cuts := tree.Cuts(tree.Bound)
+	start := len(cuts)
+	search.More = func(boxes int) bool { return tree.Boxes > 1 && b.Refine(boxes-start) }
+	realised := own.Refine(cuts, search, tree.Bound)
+	cuts = realised.Cuts(realised.Bound)
+	p.Proof.Boxes = tree.Boxes + realised.Boxes - start
+	p.Certificates.Relaxed = c.relaxedClaim(cuts, tree.Bound, realised.Bound)
 	worst := func(e *simb.RelaxedCertificate) string {
 		if e == nil {
 			return "not proved"
 		}
 		return fmt.Sprintf("%.4g", slices.Max(e.Output))
 	}
-	return fmt.Sprintf("output error by relaxation: %s over %d boxes, %s while nothing saturates", worst(p.Certificates.Relaxed), tree.Boxes, worst(p.Certificates.RelaxedCalibrated)), nil
+	return fmt.Sprintf("output error by relaxation: %s over %d boxes, %d of them kept; %s while nothing saturates", worst(p.Certificates.Relaxed), p.Proof.Boxes, len(cuts), worst(p.Certificates.RelaxedCalibrated)), nil
 }
 
 // relaxedClaim rounds bounds to what is claimed; nil where one is not finite.

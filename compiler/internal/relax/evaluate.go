@@ -4,19 +4,28 @@ package relax
 // trees that are anything but even.
 const shares = 64
 
-// Evaluate bounds the outputs over the leaves of a tree of the box that it splits. from is what the networks
-// count inputs from.
-func (n *Networks) Evaluate(cuts []byte, box Box, from []float64) []float64 {
+// Refine bounds the outputs over the leaves of a tree that was found for other networks, then splits leaves with bounds
+// above `enough`, as Split does.
+func (n *Networks) Refine(cuts []byte, s Search, enough []float64) *Tree {
 	workers := n.workers(false)
-	large, small := []*branch{{node: &node{box: box}, cuts: cuts}}, []*branch(nil)
+	s.floor = append([]float64(nil), enough...)
+	root := &node{box: s.Box}
+	s.along(workers, cuts, root)
+	boxes := 0
+	root.number(&boxes)
+	for _, v := range root.leaves(nil) {
+		s.offer(v)
+	}
+	return s.grow(workers, root, boxes)
+}
+
+// along bounds the boxes of a tree.
+func (s *Search) along(workers []*bounder, cuts []byte, root *node) {
+	large, small := []branch{{node: root, cuts: cuts}}, []branch(nil)
 	for len(large) > 0 {
-		inParallel(workers, len(large), func(b *bounder, k int) { large[k].bound(b, from) })
-		var next []*branch
+		inParallel(workers, len(large), func(b *bounder, k int) { s.one(b, large[k].parent, large[k].node) })
+		var next []branch
 		for _, t := range large {
-			if len(t.cuts) == 1 {
-				small = append(small, t)
-				continue
-			}
 			for _, half := range t.halves() {
 				if len(half.cuts) > len(cuts)/shares {
 					next = append(next, half)
@@ -27,16 +36,7 @@ func (n *Networks) Evaluate(cuts []byte, box Box, from []float64) []float64 {
 		}
 		large = next
 	}
-	found := make([][]float64, len(small))
-	inParallel(workers, len(small), func(b *bounder, k int) {
-		found[k] = make([]float64, n.Outputs())
-		small[k].walk(b, from, found[k])
-	})
-	out := make([]float64, n.Outputs())
-	for _, bound := range found {
-		largestOf(out, bound)
-	}
-	return out
+	inParallel(workers, len(small), func(b *bounder, k int) { small[k].walk(s, b) })
 }
 
 func largestOf(sum, bound []float64) {
@@ -47,32 +47,22 @@ func largestOf(sum, bound []float64) {
 
 // branch is a box with its part of a tree.
 type branch struct {
-	node   *node
-	cuts   []byte
-	parent *node
+	node, parent *node
+	cuts         []byte
 }
 
-// bound bounds the box of a branch and keeps its ranges.
-func (t *branch) bound(b *bounder, from []float64) {
+// halves cuts the box of a branch as the tree says; none for a leaf.
+func (t *branch) halves() []branch {
+	if t.cuts[0] == 0 {
+		return nil
+	}
 	v := t.node
-	v.bound = b.bound(v.box.from(from), t.parent, nil)
-	if t.parent != nil {
-		for k := range v.bound {
-			v.bound[k] = min(v.bound[k], t.parent.bound[k])
-		}
+	v.cut, v.given = int(t.cuts[0])-1, true
+	for side := range v.halves {
+		v.halves[side] = &node{box: v.box.half(v.cut, side)}
 	}
-	v.dead, v.known = b.pack()
-}
-
-// halves returns the two branches of a box that is cut.
-func (t *branch) halves() [2]*branch {
-	cut := int(t.cuts[0]) - 1
 	end := 1 + treeLength(t.cuts[1:])
-	lower, upper := t.cuts[1:end], t.cuts[end:]
-	return [2]*branch{
-		{&node{box: t.node.box.half(cut, 0)}, lower, t.node},
-		{&node{box: t.node.box.half(cut, 1)}, upper, t.node},
-	}
+	return []branch{{v.halves[0], v, t.cuts[1:end]}, {v.halves[1], v, t.cuts[end:]}}
 }
 
 // treeLength returns how many elements the tree at the start of cuts has.
@@ -88,14 +78,37 @@ func treeLength(cuts []byte) int {
 	return k
 }
 
-// walk bounds all boxes of a branch and takes the largest bounds of its leaves.
-func (t *branch) walk(b *bounder, from, out []float64) {
-	t.bound(b, from)
-	if t.cuts[0] == 0 {
-		largestOf(out, t.node.bound)
+// walk bounds all boxes of a branch.
+func (t *branch) walk(s *Search, b *bounder) {
+	s.one(b, t.parent, t.node)
+	halves := t.halves()
+	if halves == nil {
+		if worst, _ := s.standing(t.node); worst == 0 {
+			t.node.dead, t.node.known = nil, nil
+		}
 		return
 	}
-	for _, half := range t.halves() {
-		half.walk(b, from, out)
+	for k := range halves {
+		halves[k].walk(s, b)
 	}
+	t.node.dead, t.node.known = nil, nil
+}
+
+// number numbers the boxes in preorder.
+func (v *node) number(next *int) {
+	v.order = *next
+	*next++
+	for _, half := range v.halves {
+		if half != nil {
+			half.number(next)
+		}
+	}
+}
+
+// leaves appends the leaves in preorder.
+func (v *node) leaves(out []*node) []*node {
+	if v.halves[0] == nil {
+		return append(out, v)
+	}
+	return v.halves[1].leaves(v.halves[0].leaves(out))
 }

@@ -31,7 +31,7 @@ func (n *Networks) Reach(box Box, from []float64, seen []Range, more func(boxes 
 				continue
 			}
 			for side := range 2 {
-				children = append(children, &node{box: v.box.half(v.next, side), number: count + len(children)})
+				children = append(children, &node{box: v.box.half(v.next, side), order: count + len(children)})
 				parents = append(parents, v)
 			}
 		}

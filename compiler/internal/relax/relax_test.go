@@ -186,17 +186,47 @@ func TestNoSampleIsAboveTheBound(t *testing.T) {
 
 // TestTreesEvaluateToTheirBound bounds the boxes of a tree again, in another order and shared out otherwise.
 func TestTreesEvaluateToTheirBound(t *testing.T) {
-	r := rand.New(rand.NewPCG(2, 2))
+	r, smaller, finer := rand.New(rand.NewPCG(2, 2)), 0, 0
 	for n := range 60 {
 		p := newPair(r)
 		scale := slices.Repeat([]float64{1e-3}, p.Outputs())
 		tree := p.Split(Search{Box: p.box, From: p.from, Scale: scale, Split: true, More: func(boxes int) bool { return boxes < 200 }})
-		if again := p.Evaluate(tree.Cuts, p.box, p.from); !slices.Equal(again, tree.Bound) {
-			t.Errorf("pair %d: a tree of %d elements has %v when searched and %v when evaluated", n, len(tree.Cuts), tree.Bound, again)
+		cuts := tree.Cuts(make([]float64, p.Outputs()))
+		search := Search{Box: p.box, From: p.from, Scale: scale, Split: true, More: func(int) bool { return false }}
+		none := make([]float64, p.Outputs())
+		if again := p.Refine(cuts, search, none); !slices.Equal(again.Bound, tree.Bound) || !slices.Equal(again.Cuts(none), cuts) {
+			t.Errorf("pair %d: a tree of %d elements has %v when searched and %v when evaluated", n, len(cuts), tree.Bound, again.Bound)
 		}
-		if treeLength(tree.Cuts) != len(tree.Cuts) || len(tree.Cuts) != tree.Boxes {
-			t.Errorf("pair %d: %d elements, %d boxes, the tree ends after %d", n, len(tree.Cuts), tree.Boxes, treeLength(tree.Cuts))
+		if treeLength(cuts) != len(cuts) || len(cuts) != tree.Boxes {
+			t.Errorf("pair %d: %d elements, %d boxes, the tree ends after %d", n, len(cuts), tree.Boxes, treeLength(cuts))
 		}
+		most := slices.Clone(tree.Bound)
+		for k := range most {
+			most[k] *= 1.1
+		}
+		less := tree.Cuts(most)
+		if len(less) < len(cuts) {
+			smaller++
+		}
+		for k, e := range p.Refine(less, search, none).Bound {
+			if e > most[k] {
+				t.Errorf("pair %d: the smaller tree proves %g for output %d, not %g", n, e, k, most[k])
+			}
+		}
+		search.More = func(boxes int) bool { return boxes < 400 }
+		if refined := p.Refine(less, search, none); slices.Max(refined.Bound) < slices.Max(most) {
+			finer++
+			again := p.Refine(refined.Cuts(refined.Bound), Search{Box: p.box, From: p.from, Scale: scale, More: func(int) bool { return false }}, none)
+			if !slices.Equal(again.Bound, refined.Bound) {
+				t.Errorf("pair %d: refined, a tree proves %v and then %v", n, refined.Bound, again.Bound)
+			}
+		}
+	}
+	if smaller < 20 {
+		t.Errorf("only %d trees became smaller", smaller)
+	}
+	if finer < 20 {
+		t.Errorf("only %d trees were refined", finer)
 	}
 }
 

@@ -20,10 +20,11 @@ type node struct {
 	box    Box
 	bound  []float64
 	halves [2]*node
-	cut    int // the input that it is cut in
-	next   int // the input that a cut promises most in, −1 for none
-	number int
+	cut    int     // the input that it is cut in
+	next   int     // the input that a cut promises most in, −1 for none
+	order  int     // among all boxes, in which they were made
 	worst  float64 // the largest bound in its output's scale, of those that may still fall
+	given  bool    // it is cut by the tree that the search began with
 	stale  int     // how many cuts in a row hardly lowered the worst bound
 
 	dead  []bool // per state: zero in both networks
@@ -65,10 +66,15 @@ func (b *bounder) pack() (dead []bool, known []span) {
 
 // Tree is a box and how it is split, with the bound of each output over all of it.
 type Tree struct {
-	Cuts  []byte // preorder: 0 a leaf, 1 + j a box cut in the middle of input j
 	Bound []float64
 	Boxes int // how many were bounded
+	root  *node
 }
+
+// Cuts returns the least tree that proves `most` of each output, or the whole tree, and that has all cuts of the one
+// that the search began with. In preorder: 0 a leaf, 1 + j a box
+// cut in the middle of input j. The last few percent of a bound are most of a tree.
+func (t *Tree) Cuts(most []float64) []byte { return t.root.cuts(nil, most) }
 
 // Search says how a box is to be bounded.
 type Search struct {
@@ -97,13 +103,17 @@ const mostElements = 1 << 20
 // boxes: same tree.
 func (n *Networks) Split(s Search) *Tree {
 	workers := n.workers(false)
+	s.floor = make([]float64, n.Outputs())
 	root := &node{box: s.Box}
 	s.evaluate(workers, nil, []*node{root})
-	s.floor = make([]float64, n.Outputs())
-	s.leaves = queue{}
 	s.offer(root)
-	boxes := 1
-	for s.Split && n.Inputs <= mostCuts && boxes+2*roundBoxes <= mostElements && s.spans < mostSpans && s.More(boxes) {
+	return s.grow(workers, root, 1)
+}
+
+// grow splits leaves of the queue until there is no more to gain, or no more time.
+func (s *Search) grow(workers []*bounder, root *node, boxes int) *Tree {
+	splits := s.Split && len(s.Box.Lo) <= mostCuts
+	for splits && boxes+2*roundBoxes <= mostElements && s.spans < mostSpans && s.More(boxes) {
 		parents, children := s.round(boxes)
 		if len(children) == 0 {
 			break
@@ -115,8 +125,8 @@ func (n *Networks) Split(s Search) *Tree {
 		}
 		boxes += len(children)
 	}
-	tree := &Tree{Boxes: boxes, Bound: make([]float64, n.Outputs())}
-	root.write(tree)
+	tree := &Tree{Bound: make([]float64, len(s.Scale)), Boxes: boxes, root: root}
+	root.largest(tree.Bound)
 	return tree
 }
 
@@ -131,7 +141,7 @@ func (s *Search) round(boxes int) (parents, children []*node) {
 		}
 		v.cut = v.next
 		for side := range v.halves {
-			v.halves[side] = &node{box: v.box.half(v.cut, side), number: boxes + len(children)}
+			v.halves[side] = &node{box: v.box.half(v.cut, side), order: boxes + len(children)}
 			children, parents = append(children, v.halves[side]), append(parents, v)
 		}
 	}
@@ -249,10 +259,8 @@ func (s *Search) one(b *bounder, parent, v *node) {
 			v.stale = parent.stale + 1
 		}
 	}
-	if s.Split {
-		v.dead, v.known = b.pack()
-		v.next = b.promising()
-	}
+	v.dead, v.known = b.pack()
+	v.next = b.promising()
 }
 
 // promising returns the input whose halving narrows most what the bounds are loose by: the states' parts of
@@ -277,21 +285,30 @@ func (b *bounder) promising() int {
 	return best
 }
 
-// write appends the tree in preorder and takes the largest bounds of leaves.
-func (v *node) write(t *Tree) {
+// largest takes the largest bounds of the leaves.
+func (v *node) largest(bound []float64) {
 	if v.halves[0] == nil {
-		t.Cuts = append(t.Cuts, 0)
-		for k, e := range v.bound {
-			t.Bound[k] = max(t.Bound[k], e)
-		}
+		largestOf(bound, v.bound)
 		return
 	}
-	t.Cuts = append(t.Cuts, byte(v.cut+1))
-	v.halves[0].write(t)
-	v.halves[1].write(t)
+	v.halves[0].largest(bound)
+	v.halves[1].largest(bound)
 }
 
-// queue is a heap of leaves, the worst first; equals by their numbers.
+// cuts appends a box in preorder, undivided where that proves enough.
+func (v *node) cuts(out []byte, most []float64) []byte {
+	enough := true
+	for k, e := range v.bound {
+		enough = enough && e <= most[k]
+	}
+	if v.halves[0] == nil || enough && !v.given {
+		return append(out, 0)
+	}
+	out = v.halves[0].cuts(append(out, byte(v.cut+1)), most)
+	return v.halves[1].cuts(out, most)
+}
+
+// queue is a heap of leaves, the worst first; equals by their order.
 type queue []*node
 
 func (q queue) Len() int      { return len(q) }
@@ -300,7 +317,7 @@ func (q queue) Less(i, j int) bool {
 	if q[i].worst != q[j].worst {
 		return q[i].worst > q[j].worst
 	}
-	return q[i].number < q[j].number
+	return q[i].order < q[j].order
 }
 func (q *queue) Push(v any) { *q = append(*q, v.(*node)) }
 func (q *queue) Pop() any {
