@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/sparse-implicit/sim/format/model"
+	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/format/sparse"
 )
 
 // whole puts an input of the plan, and the point and the unused input, where the source has them.
@@ -155,6 +157,73 @@ func TestRadiiAreLargeWhereTheyCanBeWorkedOut(t *testing.T) {
 		if *proof.Radius < 0.9*want-0.01 && *proof.Radius < 0.9 {
 			t.Errorf("radius %g at %v, about %g holds", *proof.Radius, u, want)
 		}
+	}
+}
+
+// TestRadiiHoldWhereTheyEnd moves every input of linear models by the whole radius against the decision.
+func TestRadiiHoldWhereTheyEnd(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 5))
+	ends := 0
+	for seed := range uint64(12) {
+		p := build(seed, shape{"identity", 7, 1, false, []model.Kind{model.Identity}, false, []int{1}})
+		honest(p, []uint8{0})
+		l := must(NewLocal(p.file, p.source))
+		real, n := realised(p.file), p.file.States()
+		for range 40 {
+			u := whole(p, inBox(random, p.file))
+			proof := must(l.NewSession().At(u, true))
+			a, b := n+*proof.Decision, n+1-*proof.Decision
+			for _, r := range []float64{*proof.Radius, *proof.RadiusLipschitz} {
+				v := append([]float32(nil), u...)
+				for j, input := range p.file.Inputs {
+					w := func(i int) float64 { return real.weights[i][j] + real.weights[i][3]*real.weights[0][j] }
+					at := float64(u[input.Source]) - math.Copysign(r*(1-1e-6), w(a)-w(b))
+					v[input.Source] = min(max(float32(at), input.Lo), input.Hi)
+				}
+				if r > 0 {
+					ends++
+				}
+				if decidedBy(p.file.Decision, answered(p, v)) != *proof.Decision {
+					t.Fatalf("seed %d: at the end of a radius of %g from %v another decision", seed, r, u)
+				}
+			}
+		}
+	}
+	if ends < 100 {
+		t.Errorf("%d radii above 0", ends)
+	}
+}
+
+// TestTiesAreNotWonByTheHigherIndex: output 1 is output 0 and less than half a unit, so that rounding decides; a
+// decision for 1 holds nowhere around.
+func TestTiesAreNotWonByTheHigherIndex(t *testing.T) {
+	p := build(2, shape{"identity", 14, 1, false, []model.Kind{model.Identity}, false, []int{1}})
+	m := p.file
+	cols, values := m.Weights.Row(1)
+	first := append([]int16(nil), values...)
+	weights := sparse.New[int16](3, m.Weights.Cols)
+	stateCols, stateValues := m.Weights.Row(0)
+	weights.AppendRow(0, stateCols, stateValues)
+	weights.AppendRow(1, cols, first)
+	weights.AppendRow(2, cols, first)
+	m.Weights = weights
+	m.Rows[1].Multiplier = quant.Multiplier{M: 1 << 20, S: 30} // a unit of the output is 1024 of the accumulator
+	m.Rows[2] = m.Rows[1]
+	m.Rows[2].Bias += 400
+	l := must(NewLocal(m, nil))
+	random := rand.New(rand.NewPCG(4, 6))
+	higher := 0
+	for range 60 {
+		proof := must(l.NewSession().At(whole(p, inBox(random, m)), true))
+		if *proof.Decision == 1 {
+			higher++
+			if *proof.Radius > 0.2 {
+				t.Errorf("a radius of %g", *proof.Radius)
+			}
+		}
+	}
+	if higher < 5 {
+		t.Errorf("output 1 is decided %d times", higher)
 	}
 }
 
