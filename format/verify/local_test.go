@@ -168,7 +168,7 @@ func TestRadiiHoldWhereTheyEnd(t *testing.T) {
 		p := build(seed, shape{"identity", 7, 1, false, []model.Kind{model.Identity}, false, []int{1}})
 		honest(p, []uint8{0})
 		l := must(NewLocal(p.file, p.source))
-		real, n := realised(p.file), p.file.States()
+		real, n := realisedBounds(p.file), p.file.States()
 		for range 40 {
 			u := whole(p, inBox(random, p.file))
 			proof := must(l.NewSession().At(u, true))
