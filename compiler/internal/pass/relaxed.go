@@ -25,21 +25,39 @@ func (c *certifier) relaxedRow(i int, realised bool) relax.Row {
 	worth := c.real.bias[i].Value
 	row.Bias, row.BiasError = worth, float64(math.Abs(worth)*coefficientError)
 	if !realised {
-		_, source := c.Weights.Row(i)
-		row.Reference, row.Delta = make([]float64, len(cols)), make([]float64, len(cols))
+		c.referenceRow(i, &row)
+		row.Delta = make([]float64, len(cols))
 		for k := range cols {
-			row.Reference[k] = float64(source[k])
 			row.Delta[k] = real[k] - row.Reference[k]
 		}
-		exact := c.nearestValue(i)
-		row.Bias, row.Offset = exact.Value, worth-exact.Value
-		row.BiasError += exact.Error + float64(math.Abs(row.Offset)*coefficientError)
+		row.Offset = worth - row.Bias
+		row.BiasError += float64(math.Abs(worth)*coefficientError) + float64(math.Abs(row.Offset)*coefficientError)
 	}
 	if i < c.states() {
 		c.relaxedState(i, &row)
 	}
 	return row
 }
+
+// referenceRow sets columns, weights and bias of row i of the float model, and what they may be off by.
+func (p *Program) referenceRow(i int, row *relax.Row) {
+	row.Columns, row.Reference = p.Weights.Row(i)
+	exact := p.nearestValue(i)
+	row.Bias, row.BiasError = exact.Value, exact.Error
+	if p.weightError == nil {
+		return
+	}
+	first := p.Weights.Indptr[i]
+	row.Unsure = p.weightError[first:p.Weights.Indptr[i+1]]
+	for k, j := range row.Columns {
+		if p.stateColumn(j) < 0 {
+			row.BiasError += float64(unsureShare * float64(row.Unsure[k]*math.Abs(p.nearestInput(j))))
+		}
+	}
+}
+
+// unsureShare is how many times an inexact weight is counted in a bias that it is part of.
+const unsureShare = 4
 
 // relaxedState adds what a state's function and limits are.
 func (c *certifier) relaxedState(i int, row *relax.Row) {
@@ -111,12 +129,7 @@ func (p *Program) NarrowRanges(b Budget) (string, error) {
 	}
 	rows := make([]relax.Row, len(p.Bias))
 	for i := range rows {
-		cols, values := p.Weights.Row(i)
-		bias := p.nearestValue(i)
-		rows[i] = relax.Row{Columns: cols, Reference: make([]float64, len(cols)), Bias: bias.Value, BiasError: bias.Error}
-		for k, w := range values {
-			rows[i].Reference[k] = float64(w)
-		}
+		p.referenceRow(i, &rows[i])
 		rows[i].Integers = rows[i].Reference
 		if i < p.states() {
 			rows[i].Activation = p.activation(i)

@@ -107,7 +107,7 @@ func (p *Program) sumOf(i int, bias, v []float64) float64 {
 	sum := bias[i]
 	cols, values := p.Weights.Row(i)
 	for k, j := range cols {
-		sum += float64(float64(values[k]) * v[j])
+		sum += float64(values[k] * v[j])
 	}
 	return sum
 }

@@ -45,12 +45,12 @@ type bounder struct {
 
 // keptRow is a row over positions: values from start on.
 type keptRow struct {
-	start, count  int
-	first         int // position of the first column of a dense one
-	dense         bool
-	bias, offset  float64
-	sizeZ, sizeD  float64 // magnitudes of what z and d are sums of
-	biasUncertain float64
+	start, count int
+	first        int // position of the first column of a dense one
+	dense        bool
+	bias, offset float64
+	sizeZ, sizeD float64 // magnitudes of what z and d are sums of
+	uncertain    float64
 }
 
 // run is a run of positions whose rows are dense over the same positions.
@@ -216,10 +216,13 @@ func meet(lo, hi *float64, l, h float64) bool {
 	return false
 }
 
+// unsureRoom is how many times what weights may be off by is counted, for all roundings of it.
+const unsureRoom = 4
+
 // take copies row i to the position `at`, without the columns that were dropped.
 func (b *bounder) take(i, at, start int) {
 	row, l := &b.n.Rows[i], &b.n.rows[i]
-	kept := keptRow{start: start, dense: l.dense, bias: row.Bias, offset: row.Offset, biasUncertain: row.BiasError}
+	kept := keptRow{start: start, dense: l.dense, bias: row.Bias, offset: row.Offset, uncertain: row.BiasError}
 	end := start
 	for k, j := range l.columns {
 		position := b.at[j]
@@ -230,6 +233,9 @@ func (b *bounder) take(i, at, start int) {
 		b.integers[end], b.reference[end] = row.Integers[k], row.Reference[k]
 		if b.delta != nil {
 			b.delta[end] = row.Delta[k]
+		}
+		if row.Unsure != nil { // of z, and of W̃ − W in d
+			kept.uncertain += float64(unsureRoom * float64(row.Unsure[k]*b.vMost[position]))
 		}
 		end++
 	}
@@ -265,8 +271,8 @@ func (b *bounder) forward(at int, r *ranges, row *Row) {
 		}
 	}
 	kept.sizeZ, kept.sizeD = zSize, dSize
-	zOff += float64(b.slack*zSize) + kept.biasUncertain
-	dOff += float64(b.slack*dSize) + kept.biasUncertain
+	zOff += float64(b.slack*zSize) + kept.uncertain
+	dOff += float64(b.slack*dSize) + kept.uncertain
 	zLo, zHi, dLo, dHi := z-zOff, z+zOff, d-dOff, d+dOff
 	meet(&zLo, &zHi, r.lo, r.hi)
 	meet(&dLo, &dHi, r.dLo, r.dHi)

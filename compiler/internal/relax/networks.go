@@ -26,7 +26,8 @@ import (
 type Row struct {
 	Columns   []int32   // ascending; inputs first, then states that come before
 	Integers  []float64 // W̃, each known to 2⁻⁵⁰ of itself
-	Reference []float64 // W, exact
+	Reference []float64 // W
+	Unsure    []float64 // what each W may be off by; nil: nothing
 	Delta     []float64 // W̃ − W as computed; nil in all rows where the networks are the same
 	Bias      float64   // b
 	BiasError float64   // ≥ what b and Offset may be off by

@@ -41,14 +41,14 @@ func (b *bounder) addTo(sums, values []float64, kept *keptRow, c float64) {
 func (b *bounder) accountValue(kept *keptRow, c float64) {
 	b.constant(float64(c * kept.bias))
 	size := math.Abs(c)
-	b.k += float64(size * kept.biasUncertain)
+	b.k += float64(size * kept.uncertain)
 	b.magnitude += float64(size * kept.sizeZ)
 }
 
 func (b *bounder) accountError(kept *keptRow, c float64) {
 	b.constant(float64(c * kept.offset))
 	size := math.Abs(c)
-	b.k += float64(size * kept.biasUncertain)
+	b.k += float64(size * kept.uncertain)
 	b.magnitude += float64(size * kept.sizeD)
 }
 

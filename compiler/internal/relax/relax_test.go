@@ -64,6 +64,10 @@ func newPair(r *rand.Rand) *pair {
 
 func newRow(r *rand.Rand, columns int, dense bool, noise float64) Row {
 	row := Row{Bias: r.NormFloat64() * 0.3, Offset: r.NormFloat64() * noise * 0.1}
+	unsure := r.IntN(4) == 0
+	if unsure {
+		row.BiasError = noise * 0.01
+	}
 	for j := range columns {
 		if !dense && r.IntN(2) == 0 {
 			continue
@@ -72,6 +76,9 @@ func newRow(r *rand.Rand, columns int, dense bool, noise float64) Row {
 		integer := w + r.NormFloat64()*noise
 		row.Columns = append(row.Columns, int32(j))
 		row.Reference, row.Integers, row.Delta = append(row.Reference, w), append(row.Integers, integer), append(row.Delta, integer-w)
+		if unsure {
+			row.Unsure = append(row.Unsure, noise*0.3)
+		}
 	}
 	return row
 }
@@ -92,7 +99,7 @@ func newLimits(r *rand.Rand, row *Row, noise float64) {
 // run evaluates both networks at u, with the integers' roundings drawn within their limits, at the ends of them
 // more often than not. saturated reports whether a limit cut.
 func (p *pair) run(r *rand.Rand, u []float64) (errors []float64, saturated bool) {
-	v, w := make([]float64, p.Inputs+p.States), make([]float64, p.Inputs+p.States)
+	v, x := make([]float64, p.Inputs+p.States), make([]float64, p.Inputs+p.States)
 	share := func() float64 {
 		if r.IntN(2) == 0 {
 			return float64(2*r.IntN(2) - 1)
@@ -101,13 +108,17 @@ func (p *pair) run(r *rand.Rand, u []float64) (errors []float64, saturated bool)
 	}
 	for j := range p.Inputs {
 		v[j] = u[j] - p.from[j]
-		w[j] = v[j] + share()*p.Steps[j]
+		x[j] = v[j] + share()*p.Steps[j]
 	}
 	for i, row := range p.Rows {
-		z, q := row.Bias, row.Bias+row.Offset
+		z, q := row.Bias+share()*row.BiasError, row.Bias+row.Offset
 		for k, j := range row.Columns {
-			z += row.Reference[k] * v[j]
-			q += row.Integers[k] * w[j]
+			w := row.Reference[k]
+			if row.Unsure != nil {
+				w += share() * row.Unsure[k]
+			}
+			z += w * v[j]
+			q += row.Integers[k] * x[j]
 		}
 		if i >= p.States {
 			errors = append(errors, math.Abs(q-z)+row.Rounding)
@@ -117,16 +128,16 @@ func (p *pair) run(r *rand.Rand, u []float64) (errors []float64, saturated bool)
 		if row.ZeroBelow && q <= 0 {
 			rounding = 0
 		}
-		x := row.Activation.Apply(q) + rounding
-		if row.High.Flagged && x > row.High.Worth {
+		w := row.Activation.Apply(q) + rounding
+		if row.High.Flagged && w > row.High.Worth {
 			saturated = saturated || q > row.High.Worth+row.High.Half
-			x = row.High.Worth
+			w = row.High.Worth
 		}
-		if row.Low.Flagged && x < row.Low.Worth {
+		if row.Low.Flagged && w < row.Low.Worth {
 			saturated = saturated || !row.Low.Bounds || q < row.Low.Worth-row.Low.Half
-			x = row.Low.Worth
+			w = row.Low.Worth
 		}
-		v[p.Inputs+i], w[p.Inputs+i] = row.Activation.Apply(z), x
+		v[p.Inputs+i], x[p.Inputs+i] = row.Activation.Apply(z), w
 	}
 	return errors, saturated
 }
