@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/sparse-implicit/sim/format/model"
 )
 
 // exactForms carries a form back through the same lines as boxBounds does, in rational numbers and from the
@@ -109,7 +111,8 @@ func (e *exactForms) take(factor *big.Rat, above, below line) *big.Rat {
 // wants it just above: by more than nothing, and by less than 1e-11 of what it is made of.
 func TestSumsAreRoundedOutward(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 8))
-	for _, s := range []shape{relaxShapes[0], relaxShapes[3], relaxShapes[4], relaxShapes[6]} {
+	linear := shape{"linear", 14, 1, false, []model.Kind{model.Identity}, false, []int{4, 4, 3}}
+	for _, s := range []shape{linear, relaxShapes[0], relaxShapes[3], relaxShapes[4], relaxShapes[6]} {
 		for seed := range uint64(3) {
 			p := build(seed, s)
 			if seed > 0 {
@@ -120,10 +123,11 @@ func TestSumsAreRoundedOutward(t *testing.T) {
 			own := must(c.link(p.source))
 			for k, links := range []*links{nil, own, nil, own} {
 				r := c.newRelaxation(links, false)
-				if k >= 2 { // nothing but sums to be rounded
+				if k >= 2 { // nothing but sums over weights to be rounded
 					r.relative = 0
-					clear(r.biasSpread)
-					clear(r.gapBiasSpread)
+					for _, v := range [][]float64{r.bias, r.gapBias, r.biasSpread, r.gapBiasSpread} {
+						clear(v)
+					}
 				}
 				b := r.newBoxBounds()
 				b.enter(r.lowest, r.highest)
