@@ -7,10 +7,13 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
@@ -42,10 +45,23 @@ type Options struct {
 	// MaxError, when positive, refuses a model whose proved bound over the box exceeds it in any output
 	// (in the outputs' own unit).
 	MaxError float64
+	// Prove asks for bounds by relaxation too, and for scales that follow from ranges proved by it.
+	Prove Prove
 	// SourceHash is the SHA-256 of the .sim file, kept in the compiled one.
 	SourceHash [32]byte
 	// Sequence counts releases of a model.
 	Sequence uint64
+}
+
+// Prove says how long bounds by relaxation are searched for (package relax): they are tens to millions of times
+// tighter than component by component, and take time. Models with loops have none.
+type Prove struct {
+	On bool
+	// Boxes is about how many parts of the input box are bounded; 0: the box as a whole.
+	Boxes int
+	// Time, when positive, is about how long the search may take, in place of Boxes. What is proved, and so the
+	// bytes of the file, then depend on the machine.
+	Time time.Duration
 }
 
 // PassReport says what one pass did.
@@ -61,6 +77,13 @@ type WellPosed struct {
 	Kappa float64 `json:"kappa"`
 }
 
+// Proof says what bounds by relaxation took.
+type Proof struct {
+	Boxes         int     `json:"boxes"`
+	SecondsRanges float64 `json:"seconds_ranges"` // of the states, for their scales
+	SecondsBounds float64 `json:"seconds_bounds"`
+}
+
 // Report is what compiling found. Bounds are per output, in the outputs' unit; nil when not proved.
 type Report struct {
 	FileBytes            int          `json:"file_bytes"`
@@ -73,6 +96,8 @@ type Report struct {
 	WellPosed            WellPosed    `json:"well_posed"`
 	ErrorBoundBox        []float64    `json:"error_bound_box"`
 	ErrorBoundCalibrated []float64    `json:"error_bound_calibrated"`
+	ErrorBoundRealised   []float64    `json:"error_bound_realised"` // over the box, from the real model that the integers stand for
+	Proof                *Proof       `json:"proof"`                // nil without Prove
 	Lipschitz            []float64    `json:"lipschitz"`
 	Passes               []PassReport `json:"passes"`
 }
@@ -92,12 +117,19 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
 	program := &pass.Program{Source: m, Options: options}
 	for _, step := range []step{
+		{"simplify", sure(program.Simplify)},
 		{"prune", sure(program.Prune)},
 		{"schedule", sure(program.Schedule)},
 		{"well-posed", program.ProveWellPosed},
 		{"ranges", program.Ranges},
 	} {
 		if err := report.run(step); err != nil {
+			return nil, nil, err
+		}
+	}
+	proof := o.Prove.begin()
+	if o.Prove.On {
+		if err := report.run(proof.ranges(program)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -112,8 +144,17 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
 		report.Passes = report.Passes[:len(report.Passes)-1]
-		briefly := func() (string, error) { return program.CertifyBriefly(o.MaxError) }
+		limit := o.MaxError
+		if o.Prove.On {
+			limit = 0 // what decides is proved later
+		}
+		briefly := func() (string, error) { return program.CertifyBriefly(limit) }
 		if err := report.run(step{"certify", briefly}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.Prove.On {
+		if err := report.run(proof.bounds(program, report)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -191,6 +232,9 @@ func (o Options) resolve(m *model.Model) (pass.Options, error) {
 	default:
 		return resolved, fmt.Errorf("weights of %d bits: they have 4, 5, 8 or 16: %w", o.WeightBits, ErrOptions)
 	}
+	if o.Prove.Boxes < 0 || o.Prove.Time < 0 {
+		return resolved, fmt.Errorf("a search of %d boxes in %v: neither can be negative: %w", o.Prove.Boxes, o.Prove.Time, ErrOptions)
+	}
 	if o.MaxError < 0 || math.IsNaN(o.MaxError) {
 		return resolved, fmt.Errorf("a largest error of %g: it must not be negative: %w", o.MaxError, ErrOptions)
 	}
@@ -212,11 +256,11 @@ func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
 		}
 	}
 	r.WellPosed = WellPosed{program.Wellposed.Kind, float64(m.Certificates.Kappa)}
-	if e := m.Certificates.Box; e != nil {
-		r.ErrorBoundBox = widen(e.Output)
-	}
-	if e := m.Certificates.Calibrated; e != nil {
-		r.ErrorBoundCalibrated = widen(e.Output)
+	c := &m.Certificates
+	r.ErrorBoundBox = smaller(c.Box, c.Relaxed)
+	r.ErrorBoundCalibrated = smaller(c.Calibrated, c.RelaxedCalibrated, c.Relaxed) // what holds all over the box holds without saturation
+	if c.Relaxed != nil {
+		r.ErrorBoundRealised = widen(c.Relaxed.Realised)
 	}
 	if len(m.Certificates.Lipschitz) > 0 {
 		r.Lipschitz = widen(m.Certificates.Lipschitz)
@@ -231,19 +275,38 @@ func (r *Report) within(limit float64, program *pass.Program) error {
 	if r.ErrorBoundBox == nil {
 		return fmt.Errorf("no bound over the box could be proved, so none below %g: declare a smaller box, or scale the model's weights: %w", limit, ErrBound)
 	}
-	worst := 0
+	var above []int
 	for k, e := range r.ErrorBoundBox {
-		if e > r.ErrorBoundBox[worst] {
-			worst = k
+		if e > limit {
+			above = append(above, k)
 		}
 	}
-	e := r.ErrorBoundBox[worst]
-	if e <= limit {
+	if len(above) == 0 {
 		return nil
 	}
-	return fmt.Errorf("output %d may be off by %.4g over the box, more than %g; most comes from %s: %s: %w",
-		worst, e, limit, blamed(program.Blame(worst, 3)), advice(program, worst), ErrBound)
+	slices.SortStableFunc(above, func(a, b int) int { return cmp.Compare(r.ErrorBoundBox[b], r.ErrorBoundBox[a]) })
+	var outputs []string
+	for at, k := range above {
+		if at == mostNamed && len(above) > mostNamed+1 {
+			outputs = append(outputs, fmt.Sprintf("and %d more outputs by no more than that", len(above)-at))
+			break
+		}
+		text := fmt.Sprintf("output %d may be off by %.4g", k, r.ErrorBoundBox[k])
+		if rows := program.Blame(k, 3); len(rows) > 0 && program.Proof.Boxes == 0 { // rows have no share of a bound by relaxation
+			text += ", most of it from " + blamed(rows)
+		}
+		outputs = append(outputs, text)
+	}
+	advised := advice(program, above[0])
+	if program.Proof.Boxes > 0 {
+		advised = "let --prove search longer, or declare a smaller box"
+	}
+	return fmt.Errorf("%d of %d outputs are not proved to stay within %g over the box: %s: %s: %w",
+		len(above), len(r.ErrorBoundBox), limit, strings.Join(outputs, "; "), advised, ErrBound)
 }
+
+// mostNamed is how many outputs an error names with the rows to blame, those with the largest bounds.
+const mostNamed = 10
 
 // blamed lists rows and their parts of a bound.
 func blamed(rows []pass.Blame) string {

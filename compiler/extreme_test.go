@@ -215,17 +215,25 @@ func TestModelsThatCannotBeCompiledSayWhatToDo(t *testing.T) {
 // TestRefusedBoundNamesWhatAddsMost: the error tells output, rows, causes and a way out, and no bytes come
 // with it.
 func TestRefusedBoundNamesWhatAddsMost(t *testing.T) {
-	m := net{n: 3, p: 1, q: 2, b: []float32{1, 1, 1}, c: []float32{0, 0, 0.001, 1, 100, 0.001}}.model()
-	data, report, err := compiler.Compile(m, compiler.Options{Bits: 7, MaxError: 1e-3})
+	m := net{n: 3, p: 1, q: 2, b: []float32{1, 0.5, 0.25}, c: []float32{0, 0, 0.001, 1, 100, 0.001}}.model()
+	data, report, err := compiler.Compile(m, compiler.Options{Bits: 7, MaxError: 1e-7})
 	if data != nil || report == nil || !errors.Is(err, compiler.ErrBound) {
 		t.Fatalf("%d bytes, report %v, error %v", len(data), report, err)
 	}
-	for _, part := range []string{"output 1", "state 1 (", "%", "more than 0.001"} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not say %q", err, part)
+	message := err.Error()
+	for _, part := range []string{"2 of 2 outputs", "1e-07 over the box", "; output 0 may be off by", "state 2 (", "%", "use --bits 14"} {
+		if !strings.Contains(message, part) {
+			t.Errorf("%q does not say %q", message, part)
 		}
 	}
-	if _, _, err := compiler.Compile(m, compiler.Options{Bits: 7, MaxError: report.ErrorBoundBox[1]}); err != nil {
+	if first, second := strings.Index(message, "output 1 may be off by"), strings.Index(message, "state 1 ("); first < 0 || second < first || second > strings.Index(message, "output 0") {
+		t.Errorf("%q does not begin with the worst output and its rows", message)
+	}
+	_, _, err = compiler.Compile(m, compiler.Options{Bits: 7, MaxError: report.ErrorBoundBox[0]})
+	if err == nil || !strings.Contains(err.Error(), "1 of 2 outputs") || strings.Contains(err.Error(), "output 0") {
+		t.Errorf("a limit that output 0 meets: %v", err)
+	}
+	if _, _, err = compiler.Compile(m, compiler.Options{Bits: 7, MaxError: report.ErrorBoundBox[1]}); err != nil {
 		t.Errorf("a limit that is met: %v", err)
 	}
 }

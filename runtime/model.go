@@ -23,8 +23,10 @@ type Model struct {
 	memory       int
 	decompressed int // bytes of streams that WithInPlace had to decompress
 	macs         uint64
+	sequence     uint64
 	bounds       ErrorBounds
 	selfTest     []simb.SelfTestCase
+	margins      *margins // nil unless WithMargins
 }
 
 // Decision is the rule by which outputs become one class.

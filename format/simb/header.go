@@ -20,7 +20,7 @@ type header struct {
 // Heap that a decoded model takes per element, rounded up; and how far a file may expand. Runs make
 // columns of equal numbers small, so that honest files expand; hostile ones stay bounded by their size.
 const (
-	heapPerElement = 76 // of an Input, or of a Row with its source index and first column out of reach; row buffers of 6 bytes a column
+	heapPerElement = 70 // of an Input, or of a Row with its source index and first column out of reach
 	heapPerTable   = 48
 	heapPerCase    = 48
 	heapPerSegment = 16

@@ -3,11 +3,9 @@ package verify
 import (
 	"crypto/sha256"
 	"fmt"
-	"math"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/simb"
-	"github.com/sparse-implicit/sim/format/sparse"
 )
 
 // againstNames are the checks that need the float model, in the order in which they are reported.
@@ -39,7 +37,7 @@ func (c *checker) against(source *model.Model) []Check {
 		}
 		return checks
 	}
-	checks := []Check{passed("dimensions", "%d of %d states, %d of %d inputs, %d outputs%s", c.n, source.States(), c.p, source.Inputs(), source.Outputs(), c.boxNote(source))}
+	checks := []Check{passed("dimensions", "%d of %d states, %d of %d inputs, %d outputs%s%s", c.n, source.States(), c.p, source.Inputs(), source.Outputs(), links.folded, c.boxNote(source))}
 	checks = append(checks, c.activations(source))
 	checks = append(checks, c.residuals(links)...)
 	return append(checks, c.relaxed("error-relaxed", links, c.m.Certificates.Relaxed, false),
@@ -59,13 +57,16 @@ func (c *checker) boxNote(source *model.Model) string {
 // links says where the source's numbers are in the plan.
 type links struct {
 	source *model.Model
-	input  []int32 // per source input: its column, or −1
-	state  []int32 // per source state: its column, or −1
+	input  []int32     // per source input: its column, or −1
+	state  []int32     // per source state: its column, or −1
+	rows   []affineRow // what row returns
+	folded string      // what is proved of states that the plan leaves out
 }
 
-// link checks that file and source agree in size and decision, and that what the plan leaves out cannot
-// matter: a state that no row of the plan reads, an input that none reads or whose box is a point. Nor may
-// the source have a weight that the schedule has no place for: the proofs go along the schedule.
+// link checks that file and source agree in size and decision, and that what the plan leaves out does not
+// matter: a state that no row of the plan reads, or of which reduce proves what it is; an input that none
+// reads or whose box is a point. Nor may there be a weight that the schedule has no place for: the proofs go
+// along the schedule.
 func (c *checker) link(source *model.Model) (*links, error) {
 	if err := source.Validate(); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (c *checker) link(source *model.Model) (*links, error) {
 	if rule := rules[c.m.Decision]; rule != source.Decision {
 		return nil, fmt.Errorf("the file decides by %q, the model by %q", rule, source.Decision)
 	}
-	l := &links{source, make([]int32, source.Inputs()), make([]int32, source.States())}
+	l := &links{source: source, input: make([]int32, source.Inputs()), state: make([]int32, source.States())}
 	for j := range l.input {
 		l.input[j] = -1
 	}
@@ -91,26 +92,15 @@ func (c *checker) link(source *model.Model) (*links, error) {
 	for i, s := range c.m.SourceState {
 		l.state[s] = int32(c.p + i)
 	}
+	var err error
+	if l.rows, l.folded, err = c.reduce(l); err != nil {
+		return nil, err
+	}
 	readable := c.readable()
 	for i := range c.m.Rows {
-		inputs, states, row, _ := c.sourceRow(l, i)
-		cols, values := states.Row(row)
-		for k, j := range cols {
-			if values[k] == 0 {
-				continue
-			}
-			if l.state[j] < 0 {
-				return nil, fmt.Errorf("row %d of the plan depends on source state %d, which the plan leaves out", i, j)
-			}
-			if int(l.state[j])-c.p >= readable[i] {
-				return nil, fmt.Errorf("state %d of the plan depends on source state %d, which the schedule computes only later", i, j)
-			}
-		}
-		cols, values = inputs.Row(row)
-		for k, j := range cols {
-			if values[k] != 0 && l.input[j] < 0 && source.InputLo[j] != source.InputHi[j] {
-				return nil, fmt.Errorf("row %d of the plan depends on source input %d, which the plan leaves out though its box is not a point", i, j)
-			}
+		columns, _, _ := l.row(i)
+		if len(columns) > 0 && int(columns[len(columns)-1])-c.p >= readable[i] {
+			return nil, fmt.Errorf("row %d of the plan depends on state %d, which the schedule computes only later", i, int(columns[len(columns)-1])-c.p)
 		}
 	}
 	return l, nil
@@ -136,17 +126,6 @@ func (c *checker) readable() []int {
 	return out
 }
 
-// sourceRow returns where the source keeps row i of the plan: the matrices that multiply inputs and
-// states, the row's index in both, and its bias.
-func (c *checker) sourceRow(l *links, i int) (inputs, states *sparse.Matrix[float32], row int, bias float32) {
-	if i < c.n {
-		s := int(c.m.SourceState[i])
-		return l.source.B, l.source.A, s, l.source.StateBias[s]
-	}
-	k := i - c.n
-	return l.source.D, l.source.C, k, l.source.OutputBias[k]
-}
-
 // activations checks that every state of the plan computes its source's function: the same kind, slope
 // and limits.
 func (c *checker) activations(source *model.Model) Check {
@@ -170,171 +149,4 @@ func (c *checker) activations(source *model.Model) Check {
 		}
 	}
 	return passed(name, "kinds, slopes and limits of %d states", c.n)
-}
-
-// differences is what separates one row's integers from the float model.
-type differences struct {
-	columns []int32
-	sizes   []float64 // ≥ |W − W̃|, per column
-	bias    float64   // ≥ |b + Σ over inputs left out − b̃ + Σ (W − W̃) c|, c the inputs of 𝒰 nearest to zero
-}
-
-// difference computes row i's differences into d, using scratch with one zero per column, which it leaves zero.
-func (c *checker) difference(l *links, i int, d *differences, scratch []float64) {
-	d.columns, d.sizes = d.columns[:0], d.sizes[:0]
-	inputs, states, row, bias := c.sourceRow(l, i)
-	folded := point(float64(bias))
-	cols, values := inputs.Row(row)
-	for k, j := range cols {
-		if column := l.input[j]; column >= 0 {
-			scratch[column] = float64(values[k])
-			if c.nearestSteps(column) != 0 {
-				folded = folded.add(point(float64(values[k])).mul(c.nearest(column)))
-			}
-		} else {
-			folded = folded.add(point(float64(values[k])).mul(point(float64(l.source.InputLo[j]))))
-		}
-	}
-	stateCols, stateValues := states.Row(row)
-	for k, j := range stateCols {
-		if column := l.state[j]; column >= 0 {
-			scratch[column] = float64(stateValues[k])
-		}
-	}
-	for k := c.m.Weights.Indptr[i]; k < c.m.Weights.Indptr[i+1]; k++ {
-		column := c.m.Weights.Indices[k]
-		d.columns = append(d.columns, column)
-		d.sizes = append(d.sizes, c.weights[k].distance(scratch[column]))
-		scratch[column] = 0
-	}
-	rest := func(column int32) { // a weight of the source that the integers do not have
-		if column >= 0 && scratch[column] != 0 {
-			d.columns = append(d.columns, column)
-			d.sizes = append(d.sizes, math.Abs(scratch[column]))
-			scratch[column] = 0
-		}
-	}
-	for _, j := range cols {
-		rest(l.input[j])
-	}
-	for _, j := range stateCols {
-		rest(l.state[j])
-	}
-	d.bias = max(subUp(folded.hi, c.bias[i].lo), subUp(c.bias[i].hi, folded.lo))
-}
-
-// residual is one family of stored residuals, with what they must at least be.
-type residual struct {
-	name   string
-	absent bool
-	reason string // why it cannot be checked, or ""
-	stored []float32
-	rows   int // how many rows it covers
-	bias   bool
-	input  func(j int) float64    // the weight of |ΔW| at an input's column
-	state  func(i, j int) float64 // the same at the column of state j, for row i
-	wrong  string
-}
-
-// residuals checks, row by row, |ΔA| X̄ + |ΔB| (the largest |u − c|) + |Δb + ΔB c| ≤ ρ for both error claims,
-// |ΔA| v ≤ the residual of the witness, and |ΔA| g + |ΔB| 1 ≤ the residual of the gains.
-func (c *checker) residuals(l *links) []Check {
-	families := []*residual{
-		c.errorResidual("residual-box", c.m.Certificates.Box, true),
-		c.errorResidual("residual-calibrated", c.m.Certificates.Calibrated, false),
-		c.wellPosedResidual(), c.lipschitzResidual(),
-	}
-	var d differences
-	scratch := make([]float64, c.p+c.n)
-	for i := range c.m.Rows {
-		c.difference(l, i, &d, scratch)
-		for _, f := range families {
-			if f.absent || f.reason != "" || f.wrong != "" || i >= f.rows {
-				continue
-			}
-			if least := f.least(c, i, &d); least > float64(f.stored[i]) {
-				f.wrong = fmt.Sprintf("row %d: a residual of %g is claimed, proved is %g", i, f.stored[i], least)
-			}
-		}
-	}
-	var checks []Check
-	for _, f := range families {
-		switch {
-		case f.absent:
-			checks = append(checks, notClaimed(f.name))
-		case f.reason != "":
-			checks = append(checks, failed(f.name, "%s", f.reason))
-		case f.wrong != "":
-			checks = append(checks, failed(f.name, "%s", f.wrong))
-		default:
-			checks = append(checks, passed(f.name, "largest of %d rows %.4g", f.rows, largest(f.stored)))
-		}
-	}
-	return checks
-}
-
-// least returns what the residual of row i must at least be.
-func (f *residual) least(c *checker, i int, d *differences) float64 {
-	sum := 0.0
-	if f.bias {
-		sum = d.bias
-	}
-	for k, column := range d.columns {
-		j := int(column)
-		if j < c.p {
-			sum = addUp(sum, mulUp(d.sizes[k], f.input(j)))
-		} else {
-			sum = addUp(sum, mulUp(d.sizes[k], f.state(i, j-c.p)))
-		}
-	}
-	return sum
-}
-
-// errorResidual describes ρ of one error claim, with its own X̄: the proved reach, and for the claim
-// without clipping what the integers can reach plus the error where that is less.
-func (c *checker) errorResidual(name string, claim *simb.ErrorCertificate, clipping bool) *residual {
-	f := &residual{name: name, absent: claim == nil, rows: len(c.m.Rows), bias: true}
-	if claim == nil {
-		return f
-	}
-	if !c.hasReach() && (clipping || len(c.loops) > 0) {
-		f.reason = "the claim needs proved ranges of the states, the file has none"
-		return f
-	}
-	sizes := make([]float64, c.n)
-	for j := range sizes {
-		size := math.Inf(1)
-		if c.hasReach() {
-			size = c.reach(j).magnitude()
-		}
-		if !clipping && c.loopOf[j] < 0 {
-			size = min(size, addUp(c.integerMagnitude(j), float64(claim.State[j])))
-		}
-		sizes[j] = size
-	}
-	f.stored = claim.Residual
-	f.input = func(j int) float64 { return c.region[j].magnitude() }
-	f.state = func(_, j int) float64 { return sizes[j] }
-	return f
-}
-
-func (c *checker) wellPosedResidual() *residual {
-	claim := &c.m.Certificates
-	f := &residual{name: "residual-wellposed", absent: len(claim.V) == 0 || len(c.loops) == 0, rows: c.n, stored: claim.VResidual}
-	f.input = func(int) float64 { return 0 }
-	f.state = func(i, j int) float64 {
-		if c.loopOf[i] < 0 || c.loopOf[i] != c.loopOf[j] {
-			return 0
-		}
-		return float64(claim.V[j])
-	}
-	return f
-}
-
-func (c *checker) lipschitzResidual() *residual {
-	claim := &c.m.Certificates
-	f := &residual{name: "residual-lipschitz", absent: len(claim.Lipschitz) == 0, rows: len(c.m.Rows), stored: claim.GainResidual}
-	f.input = func(int) float64 { return 1 }
-	f.state = func(_, j int) float64 { return float64(claim.Gain[j]) }
-	return f
 }

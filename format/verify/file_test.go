@@ -25,7 +25,7 @@ func TestFilesThatWereWrittenAndOpenedPassAsTheyDoInMemory(t *testing.T) {
 		if !r.OK {
 			t.Errorf("%s: refused by %v", s.name, r.Failed())
 		}
-		want := []string{"digest", "structure", "schedule", "accumulators", "memory", "operations", "input-box", "limits", "tables",
+		want := []string{"digest", "signature", "structure", "schedule", "accumulators", "memory", "operations", "input-box", "limits", "tables",
 			"well-posed", "reach", "error-box", "error-calibrated", "realised-box", "realised-calibrated", "lipschitz", "self-test", "source-hash", "dimensions", "activations",
 			"residual-box", "residual-calibrated", "residual-wellposed", "residual-lipschitz", "error-relaxed", "error-relaxed-calibrated", "outputs-observed"}
 		var names []string

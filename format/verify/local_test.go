@@ -149,7 +149,7 @@ func TestRadiiAreLargeWhereTheyCanBeWorkedOut(t *testing.T) {
 		slope := make([]float64, 3)
 		n := m.States()
 		for j := range slope {
-			w := func(i, j int) float64 { return realised(m).weights[i][j] }
+			w := func(i, j int) float64 { return realisedBounds(m).weights[i][j] }
 			slope[j] = w(n, j) - w(n+1, j) + (w(n, 3)-w(n+1, 3))*w(0, j)
 		}
 		steepest := math.Abs(slope[0]) + math.Abs(slope[1]) + math.Abs(slope[2])
@@ -168,7 +168,7 @@ func TestRadiiHoldWhereTheyEnd(t *testing.T) {
 		p := build(seed, shape{"identity", 7, 1, false, []model.Kind{model.Identity}, false, []int{1}})
 		honest(p, []uint8{0})
 		l := must(NewLocal(p.file, p.source))
-		real, n := realised(p.file), p.file.States()
+		real, n := realisedBounds(p.file), p.file.States()
 		for range 40 {
 			u := whole(p, inBox(random, p.file))
 			proof := must(l.NewSession().At(u, true))

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"math"
-	"slices"
 )
 
 // relaxation is two networks in the plan's columns, which boxes of inputs are bounded over together: the
@@ -30,33 +29,6 @@ type relaxation struct {
 	outputRounding   []float64 // s_y/2 and the conversion to float32, per output
 	lowest, highest  []float64 // the declared box, per input, u itself
 	offsetLo, offset []float64 // c of each input lies between them
-}
-
-// sourceWeights returns row i of the float model in plan columns, ascending, and its bias with what is left out
-// folded in.
-func (c *checker) sourceWeights(l *links, i int) (columns []int32, weights []interval, bias interval) {
-	inputs, states, row, constant := c.sourceRow(l, i)
-	bias = point(float64(constant))
-	at := map[int32]float64{}
-	cols, values := inputs.Row(row)
-	for k, j := range cols {
-		if column := l.input[j]; column >= 0 {
-			columns, at[column] = append(columns, column), float64(values[k])
-		} else {
-			bias = bias.add(point(float64(values[k])).mul(point(float64(l.source.InputLo[j]))))
-		}
-	}
-	cols, values = states.Row(row)
-	for k, j := range cols {
-		if column := l.state[j]; column >= 0 {
-			columns, at[column] = append(columns, column), float64(values[k])
-		}
-	}
-	slices.Sort(columns)
-	for _, column := range columns {
-		weights = append(weights, point(at[column]))
-	}
-	return columns, weights, bias
 }
 
 // newRelaxation pairs the integers with the float model, or with themselves without one. It needs a model
@@ -120,7 +92,7 @@ func (r *relaxation) pair(l *links) {
 		r.integers, r.reference, r.gap = append(r.integers, t), append(r.reference, w), append(r.gap, t-w)
 	}
 	for i := range c.m.Rows {
-		columns, weights, bias := c.sourceWeights(l, i)
+		columns, weights, bias := l.row(i)
 		k, own, end := 0, c.m.Weights.Indptr[i], c.m.Weights.Indptr[i+1]
 		for k < len(columns) || own < end {
 			switch {

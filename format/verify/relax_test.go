@@ -34,7 +34,7 @@ type reference struct {
 }
 
 // realised returns the real network that the integers stand for, by its definition.
-func realised(m *simb.Model) *reference {
+func realisedBounds(m *simb.Model) *reference {
 	r := &reference{m: m}
 	for i := range m.Rows {
 		unit := float64(m.Unit(i)) * m.Rows[i].Multiplier.Ratio()
@@ -185,7 +185,7 @@ func TestNothingExceedsARelaxedBound(t *testing.T) {
 					for name, pairing := range map[string]struct {
 						links *links
 						real  *reference
-					}{"realised": {nil, realised(p.file)}, "source": {l, ofSource(p)}} {
+					}{"realised": {nil, realisedBounds(p.file)}, "source": {l, ofSource(p)}} {
 						r := c.newRelaxation(pairing.links, calibrated)
 						share := holdsOver(t, random, r, pairing.real, calibrated)
 						used[name] = max(used[name], share)

@@ -265,7 +265,7 @@ func (c *checker) relaxed(name string, l *links, claim *simb.RelaxedCertificate,
 	if len(c.loops) > 0 {
 		return failed(name, "relaxed bounds are for models without loops")
 	}
-	work := c.work
+	work := c.relaxation
 	if work <= 0 {
 		work = defaultWork
 	}

@@ -161,6 +161,7 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 		{"an output folder that is a file", []string{"compile", sim, "-o", filepath.Join(file, "out")}, 2, "file"},
 		{"not a compiled model", []string{"inspect", file}, 3, "not a compiled model"},
 		{"a bound that is too large", []string{"compile", sim, "--max-error", "1e-9", "-o", out}, 3, "output"},
+		{"a bound that is too large after a search", []string{"compile", sim, "--prove", "10", "--max-error", "1e-9", "-o", out}, 3, "--prove"},
 		{"unknown command", []string{"frob"}, 2, "frob"},
 		{"unknown flag", []string{"compile", "--frob", sim}, 2, "frob"},
 		{"too many arguments", []string{"inspect", sim, sim}, 2, "arg"},

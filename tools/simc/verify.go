@@ -22,6 +22,7 @@ type verifyReport struct {
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
 	against string
+	key     string
 	samples int
 	seed    uint64
 	input   string
@@ -36,7 +37,8 @@ func newVerify(e *env) *cobra.Command {
 		Long: `Verify re-checks what a compiled file claims, from the file alone, by code that shares nothing with the
 compiler: structure and digest, schedule, accumulators, memory, operations, reach, well-posedness, error
 bounds, Lipschitz constants, tables, self-test. With --against the float model it also re-checks that
-the file's residuals bound the difference between the two, and with --samples it compares answers.
+the file's residuals bound the difference between the two, and with --samples it compares answers. With
+--key the file must be signed with the private half of that key.
 
 With --input it also proves what holds at each row of inputs (CSV or NPY, as run reads them): decision,
 margin, how far inputs within the box may move before the decision can change (by the file's Lipschitz
@@ -46,6 +48,7 @@ constants; with --radius also by relaxation, which is larger and takes longer, t
 Exit code 3 when a check fails.`,
 		Example: `  simc verify model.simb
   simc verify model.simb --against model.sim --samples 10000 --seed 1
+  simc verify model.simb --key release.pub
   simc verify model.simb --against model.sim --input frames.csv --radius --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +57,7 @@ Exit code 3 when a check fails.`,
 	}
 	f := command.Flags()
 	f.StringVar(&o.against, "against", "", "the float model (.sim) that the file was compiled from")
+	f.StringVar(&o.key, "key", "", "public key that the file must be signed for (NAME.pub of 'simc keygen')")
 	f.IntVar(&o.samples, "samples", 0, "random inputs of the box to compare; needs --against")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the samples")
 	f.StringVar(&o.input, "input", "", "rows of inputs to prove at, CSV or NPY; - is standard input")
@@ -101,13 +105,18 @@ func runVerify(ctx context.Context, e *env, path string, o verifyFlags) error {
 	return nil
 }
 
-// verifyFile checks a compiled file, against a float model too when one is named.
+// verifyFile checks a compiled file, against a float model and a public key too when they are named.
 func verifyFile(path string, o verifyFlags) (*verifyReport, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
 	options := verify.Options{Samples: o.samples, Seed: o.seed}
+	if o.key != "" {
+		if options.PublicKey, err = loadPublicKey(o.key); err != nil {
+			return nil, err
+		}
+	}
 	if o.against != "" {
 		if options.Against, options.SourceBytes, err = loadFloatModel(o.against); err != nil {
 			return nil, err

@@ -94,6 +94,7 @@ func compiled(t *testing.T, m *model.Model, o Options) *Program {
 		t.Fatal(err)
 	}
 	p := &Program{Source: m, Options: o}
+	p.Simplify()
 	p.Prune()
 	p.Schedule()
 	for _, step := range []func() (string, error){p.ProveWellPosed, p.Ranges, p.Scales, p.Quantise, p.Certify} {

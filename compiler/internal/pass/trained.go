@@ -115,6 +115,9 @@ func (p *Program) trainedScale(i int) float32 {
 	if !p.trained() {
 		return 0
 	}
+	if p.equationOf(i).rewritten {
+		return 0
+	}
 	cols, _ := p.Weights.Row(i)
 	for _, j := range cols {
 		if !p.keeps(j) {
@@ -153,7 +156,7 @@ func (p *Program) trainedRow(i int, unit float32, loop bool) (bits int, ok bool)
 	cols, values := p.Weights.Row(i)
 	levels := p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]]
 	for k, j := range cols {
-		if p.columnSteps(j) > 0 && int32(levels[k]) != quant.Level(values[k], float32(p.columnScale(j)), scale, p.Options.Levels) {
+		if p.columnSteps(j) > 0 && int32(levels[k]) != quant.Level(float32(values[k]), float32(p.columnScale(j)), scale, p.Options.Levels) {
 			return 0, false
 		}
 	}

@@ -1,6 +1,7 @@
 /* Reads a raw or packed .simb file, runs its self-test cases and prints what came out. Written from SPEC.md
  * and PACKED.md alone, to show that they suffice; the numbers in brackets are SPEC.md's sections. It checks
- * every offset that it follows, but not the meaning: it is no verifying reader.
+ * every offset that it follows, the digest and the form of a signature, but not the meaning: it is no
+ * verifying reader, and has no Ed25519 to tell whose a signature is.
  *
  *   cc -std=c99 -O2 -Wall -o reader reader.c && ./reader model.simb
  */
@@ -56,6 +57,7 @@ static uint64_t element(int id, uint64_t k) {
 }
 
 #include "packed.h"
+#include "signature.h"
 
 static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *from, const uint8_t *end) {
     uint64_t count = length / element;
@@ -200,6 +202,7 @@ int main(int argc, char **argv) {
     if (width != 7 && width != 14) die("a width that there is not");
     maximum = (1 << width) - 1;
     inputs = scalar(12, 4), states = scalar(13, 4), outputs = scalar(14, 4), segments = scalar(17, 4);
+    read_signature();
     read_sections();
     read_weights();
     q = get((inputs + states) * sizeof *q);
