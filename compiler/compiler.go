@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
@@ -50,10 +51,23 @@ type Options struct {
 	// Agreement, when positive, is the share of samples (up to 1) on which the decision has to be the
 	// model's; a model that cannot reach it is refused.
 	Agreement float64
+	// Prove asks for bounds by relaxation too, and for scales that follow from ranges proved by it.
+	Prove Prove
 	// SourceHash is the SHA-256 of the .sim file, kept in the compiled one.
 	SourceHash [32]byte
 	// Sequence counts releases of a model.
 	Sequence uint64
+}
+
+// Prove says how long bounds by relaxation are searched for (package relax): they are tens to millions of times
+// tighter than component by component, and take time. Models with loops have none.
+type Prove struct {
+	On bool
+	// Boxes is about how many parts of the input box are bounded; 0: the box as a whole.
+	Boxes int
+	// Time, when positive, is about how long the search may take, in place of Boxes. What is proved, and so the
+	// bytes of the file, then depend on the machine.
+	Time time.Duration
 }
 
 // PassReport says what one pass did.
@@ -69,6 +83,13 @@ type WellPosed struct {
 	Kappa float64 `json:"kappa"`
 }
 
+// Proof says what bounds by relaxation took.
+type Proof struct {
+	Boxes         int     `json:"boxes"`
+	SecondsRanges float64 `json:"seconds_ranges"` // of the states, for their scales
+	SecondsBounds float64 `json:"seconds_bounds"`
+}
+
 // Report is what compiling found. Bounds are per output, in the outputs' unit; nil when not proved.
 type Report struct {
 	FileBytes            int           `json:"file_bytes"`
@@ -81,6 +102,8 @@ type Report struct {
 	WellPosed            WellPosed     `json:"well_posed"`
 	ErrorBoundBox        []float64     `json:"error_bound_box"`
 	ErrorBoundCalibrated []float64     `json:"error_bound_calibrated"`
+	ErrorBoundRealised   []float64     `json:"error_bound_realised"` // over the box, from the real model that the integers stand for
+	Proof                *Proof        `json:"proof"`                // nil without Prove
 	Lipschitz            []float64     `json:"lipschitz"`
 	Weights              WeightsReport `json:"weights"`
 	Passes               []PassReport  `json:"passes"`
@@ -111,12 +134,21 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report.Passes = append(report.Passes, best.passes...)
 	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
 		report.Passes = report.Passes[:len(report.Passes)-1]
-		briefly := func() (string, error) { return program.CertifyBriefly(o.MaxError) }
+		limit := o.MaxError
+		if o.Prove.On {
+			limit = 0 // what decides is proved later
+		}
+		briefly := func() (string, error) { return program.CertifyBriefly(limit) }
 		if err := report.run(step{"certify", briefly}); err != nil {
 			return nil, nil, err
 		}
 	}
 	report.weigh(best)
+	if o.Prove.On {
+		if err := report.run(best.proof.bounds(program, report)); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := report.run(step{"self-test", sure(program.Bundle)}); err != nil {
 		return nil, nil, err
 	}
@@ -200,6 +232,9 @@ func (o Options) resolve(m *model.Model) (pass.Options, error) {
 	if len(o.Samples) > 0 && (m.Inputs() == 0 || len(o.Samples)%m.Inputs() != 0) {
 		return resolved, fmt.Errorf("%d numbers are no samples of %d inputs: %w", len(o.Samples), m.Inputs(), ErrOptions)
 	}
+	if o.Prove.Boxes < 0 || o.Prove.Time < 0 {
+		return resolved, fmt.Errorf("a search of %d boxes in %v: neither can be negative: %w", o.Prove.Boxes, o.Prove.Time, ErrOptions)
+	}
 	if o.MaxError < 0 || math.IsNaN(o.MaxError) {
 		return resolved, fmt.Errorf("a largest error of %g: it must not be negative: %w", o.MaxError, ErrOptions)
 	}
@@ -221,11 +256,11 @@ func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
 		}
 	}
 	r.WellPosed = WellPosed{program.Wellposed.Kind, float64(m.Certificates.Kappa)}
-	if e := m.Certificates.Box; e != nil {
-		r.ErrorBoundBox = widen(e.Output)
-	}
-	if e := m.Certificates.Calibrated; e != nil {
-		r.ErrorBoundCalibrated = widen(e.Output)
+	c := &m.Certificates
+	r.ErrorBoundBox = smaller(c.Box, c.Relaxed)
+	r.ErrorBoundCalibrated = smaller(c.Calibrated, c.RelaxedCalibrated)
+	if c.Relaxed != nil {
+		r.ErrorBoundRealised = widen(c.Relaxed.Realised)
 	}
 	if len(m.Certificates.Lipschitz) > 0 {
 		r.Lipschitz = widen(m.Certificates.Lipschitz)
@@ -250,8 +285,12 @@ func (r *Report) within(limit float64, program *pass.Program) error {
 	if e <= limit {
 		return nil
 	}
+	rows := program.Blame(worst, 3)
+	if program.Proof.Boxes > 0 || len(rows) == 0 { // rows have no share of a bound by relaxation
+		return fmt.Errorf("output %d may be off by %.4g over the box, more than %g: let --prove search longer, or declare a smaller box: %w", worst, e, limit, ErrBound)
+	}
 	return fmt.Errorf("output %d may be off by %.4g over the box, more than %g; most comes from %s: %s: %w",
-		worst, e, limit, blamed(program.Blame(worst, 3)), advice(program, worst), ErrBound)
+		worst, e, limit, blamed(rows), advice(program, worst), ErrBound)
 }
 
 // blamed lists rows and their parts of a bound.

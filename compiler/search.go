@@ -35,6 +35,7 @@ type goal struct {
 // candidate is one way to compile a model.
 type candidate struct {
 	program  *pass.Program
+	proof    *prover // that narrowed its ranges
 	passes   []PassReport
 	measured *pass.Measured
 	loss     float64 // of the goal: met up to 1
@@ -47,6 +48,7 @@ type search struct {
 	resolved  pass.Options
 	goal      goal
 	reference *pass.Reference
+	proof     *prover // of the base that was built last
 }
 
 // newSearch says what is measured and what is to be met. Without samples and goals everything is as the
@@ -133,6 +135,12 @@ func (s *search) base(report *Report, width quant.Width) (*pass.Program, error) 
 			return nil, err
 		}
 	}
+	s.proof = s.options.Prove.begin()
+	if s.options.Prove.On {
+		if err := report.run(s.proof.ranges(program)); err != nil {
+			return nil, err
+		}
+	}
 	return program, nil
 }
 
@@ -147,7 +155,7 @@ func (s *search) build(base *pass.Program, promoted []bool) (*candidate, error) 
 			}
 		}
 	}
-	c := &candidate{program: program, passes: report.Passes, measured: program.Measure()}
+	c := &candidate{program: program, proof: s.proof, passes: report.Passes, measured: program.Measure()}
 	c.loss = s.goal.loss(c)
 	return c, nil
 }

@@ -58,6 +58,7 @@ func TestSpecificationSuffices(t *testing.T) {
 			continue
 		}
 		var want strings.Builder
+		fmt.Fprintf(&want, "%s, sequence %d\n", map[bool]string{true: "signed", false: "not signed"}[file.Signed()], file.Meta().Sequence)
 		for _, test := range file.Meta().SelfTest {
 			want.WriteString("outputs")
 			for _, y := range test.Outputs {
@@ -71,17 +72,40 @@ func TestSpecificationSuffices(t *testing.T) {
 		compared++
 	}
 	t.Logf("%d files read in C", compared)
-	wide, err := os.ReadFile("simb/testdata/v2/one-output-packed.simb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	layout, _ := simbtest.Parse(wide)
-	wide[layout.Fields[7][0]] = 45
-	name := filepath.Join(dir, "wide.simb")
-	if err := os.WriteFile(name, wide, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(reader, name).CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "reader: a width") {
-		t.Errorf("activations of 45 bits: %s", out)
+	refuseInC(t, reader, dir)
+}
+
+// refuseInC spoils files in ways that the reader in C has to find.
+func refuseInC(t *testing.T, reader, dir string) {
+	for _, c := range []struct {
+		name, file string
+		field      int
+		vector     bool
+		says       string
+	}{
+		{"activations of 45 bits", "v2/one-output-packed", 7, false, "a width"},
+		{"a signature with a flipped bit", "v1/signed-7-raw", 5, true, "the checksum of the signature"},
+		{"another checksum of the signature", "v1/signed-7-raw", 6, false, "the checksum of the signature"},
+		{"another digest", "v1/signed-7-raw", 4, true, "the digest"},
+		{"another sequence", "v1/signed-7-raw", 22, false, "the digest"},
+		{"another payload", "v2/signed-7-packed-derived", 26, true, "the digest"},
+	} {
+		data, err := os.ReadFile("simb/testdata/" + c.file + ".simb")
+		if err != nil {
+			t.Fatal(err)
+		}
+		layout, _ := simbtest.Parse(data)
+		at := layout.Fields[c.field][0]
+		if c.vector {
+			at = layout.Vectors[c.field][0]
+		}
+		data[at] ^= 0x2A
+		name := filepath.Join(dir, "spoilt.simb")
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(reader, name).CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "reader: "+c.says) {
+			t.Errorf("%s: %s", c.name, out)
+		}
 	}
 }

@@ -21,12 +21,8 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 		macs:         macs,
 		selfTest:     m.SelfTest,
 	}
-	if bound := m.Certificates.Box; bound != nil {
-		model.bounds.Box = slices.Clone(bound.Output)
-	}
-	if bound := m.Certificates.Calibrated; bound != nil {
-		model.bounds.Calibrated = slices.Clone(bound.Output)
-	}
+	model.bounds.Box = smaller(m.Certificates.Box, m.Certificates.Relaxed)
+	model.bounds.Calibrated = smaller(m.Certificates.Calibrated, m.Certificates.RelaxedCalibrated)
 	if c.inPlace {
 		model.kernel = kernelInPlace
 		model.engine7, model.engine14 = kernel.InPlace7(&model.program, streams), kernel.InPlace14(&model.program, streams)
@@ -43,6 +39,23 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 		model.engine14 = chosen.Pack14(&model.program, streams)
 	}
 	return model, nil
+}
+
+// smaller returns the smaller bound of each output, of the two that there may be; nil when there is none.
+func smaller(byComponents *simb.ErrorCertificate, relaxed *simb.RelaxedCertificate) []float32 {
+	switch {
+	case byComponents == nil && relaxed == nil:
+		return nil
+	case byComponents == nil:
+		return slices.Clone(relaxed.Output)
+	}
+	bounds := slices.Clone(byComponents.Output)
+	if relaxed != nil {
+		for k, bound := range relaxed.Output {
+			bounds[k] = min(bounds[k], bound)
+		}
+	}
+	return bounds
 }
 
 // kernelInPlace is what Kernel returns for WithInPlace.

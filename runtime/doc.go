@@ -6,6 +6,9 @@
 //	err = s.Infer(y, u)          // or InferQ7, InferQ14: integers in, integers out
 //	class, err := s.Decide(u)    // the file's decision rule, in integers
 //
+// LoadSigned takes only files that the owner of a key has signed, WithMinSequence none that is older than
+// allowed. Session.Margin tells how far the inputs may move before a decision can change.
+//
 // It promises the same bits on every machine and from every kernel; no allocation in an inference; no
 // more working memory than MemorySize; no more multiply-accumulates than MACs; and that after Load no
 // input can make it panic or read outside its memory. A Model is safe for concurrent use, a Session

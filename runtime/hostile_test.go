@@ -116,9 +116,22 @@ func TestMutatedFilesAreRefusedOrRun(t *testing.T) {
 	}
 }
 
+// Files of every kind, with one number at an edge.
+func FuzzEdgesRun(f *testing.F) {
+	for seed := range uint64(16) {
+		f.Add(simbtest.File(simbtest.NewRand(seed)), seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
+		exercise(t, simbtest.Edge(simbtest.NewRand(seed), data))
+	})
+}
+
 func FuzzLoadedFilesRun(f *testing.F) {
 	for _, data := range goldens(f) {
 		f.Add(data)
+	}
+	for seed := range uint64(16) {
+		f.Add(simbtest.File(simbtest.NewRand(seed)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { exercise(t, simbtest.FixDigest(data)) })
 }

@@ -17,15 +17,19 @@ type config struct {
 	inPlace bool
 	kernel  string // empty: the best one
 	limits  []simb.Option
+	margins bool   // WithMargins
+	least   uint64 // WithMinSequence
 }
 
 // Option changes what Load does.
 type Option func(*config)
 
 // WithInPlace packs nothing: rows are walked where they lie in the file, which costs a few times the
-// time of the packed form and no memory. The file's bytes must stay unchanged as long as the model is in
-// use. Streams that the file holds compressed are decompressed at load (`simc compile --codec raw`
-// leaves them as they are).
+// time of the packed form and no memory: what Load takes from the heap then does not depend on the number
+// of weights (BenchmarkLoadInPlace; tools/inplace measures processes). The bytes are never written, so they
+// may lie in flash, in a mapped file or in the program itself, at any address; they must stay unchanged as
+// long as the model is in use. Streams that the file holds compressed are decompressed at load
+// (`simc compile --codec raw` leaves them as they are).
 func WithInPlace() Option { return func(c *config) { c.inPlace = true } }
 
 // WithMaxBytes refuses files of more than n bytes.
@@ -67,21 +71,37 @@ func withLimit(limit simb.Option) Option {
 // Errors are those of format/simb, for errors.Is: ErrNotSimb, ErrVersion, ErrFeature, ErrCorrupt,
 // ErrTooLarge, ErrSignature; and ErrKernel when SIM_KERNEL names a kernel that is not there.
 func Load(data []byte, options ...Option) (*Model, error) {
-	c := config{kernel: os.Getenv(KernelVariable)}
-	for _, option := range options {
-		option(&c)
+	c := newConfig(options)
+	if c.least > 0 {
+		return nil, errUnsigned
 	}
 	file, err := simb.Open(data, c.limits...)
 	if err != nil {
 		return nil, err
 	}
+	return loaded(file, c)
+}
+
+func newConfig(options []Option) config {
+	c := config{kernel: os.Getenv(KernelVariable)}
+	for _, option := range options {
+		option(&c)
+	}
+	return c
+}
+
+// loaded prepares a model of a file that has been verified.
+func loaded(file *simb.File, c config) (*Model, error) {
 	s := file.Streams()
 	streams := &kernel.Streams{Lengths: s.Lengths, Gaps: s.Gaps, Values: s.Values, Low: s.Low}
 	m, err := newModel(file.Meta(), streams, file.MACs(), c)
 	if err != nil {
 		return nil, err
 	}
-	m.decompressed = decompressed(file)
+	m.decompressed, m.sequence = decompressed(file), file.Meta().Sequence
+	if c.margins {
+		m.margins = newMargins(file.Meta(), &m.program, streams, m.bounds)
+	}
 	return m, nil
 }
 

@@ -41,6 +41,25 @@ func TestLoadTellsWhatTheFileSays(t *testing.T) {
 	}
 }
 
+// TestTheSmallerBoundHolds: a file may bound an output in two ways.
+func TestTheSmallerBoundHolds(t *testing.T) {
+	byComponents := &simb.ErrorCertificate{Output: []float32{2, 3}}
+	relaxed := &simb.RelaxedCertificate{Output: []float32{4, 1}}
+	for _, c := range []struct {
+		byComponents *simb.ErrorCertificate
+		relaxed      *simb.RelaxedCertificate
+		want         []float32
+	}{{nil, nil, nil}, {byComponents, nil, []float32{2, 3}}, {nil, relaxed, []float32{4, 1}}, {byComponents, relaxed, []float32{2, 1}}} {
+		got := smaller(c.byComponents, c.relaxed)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Error(diff)
+		}
+		if got != nil && (&got[0] == &byComponents.Output[0] || &got[0] == &relaxed.Output[0]) {
+			t.Error("the file's own bounds are handed out")
+		}
+	}
+}
+
 func TestLoadRefusesAndNames(t *testing.T) {
 	data := encode(t, someModel(quant.Width7, 4), simb.CodecRaw)
 	spoilt := bytes.Clone(data)

@@ -23,8 +23,10 @@ type Model struct {
 	memory       int
 	decompressed int // bytes of streams that WithInPlace had to decompress
 	macs         uint64
+	sequence     uint64
 	bounds       ErrorBounds
 	selfTest     []simb.SelfTestCase
+	margins      *margins // nil unless WithMargins
 }
 
 // Decision is the rule by which outputs become one class.
@@ -42,7 +44,7 @@ const (
 // point) is not read, so it must have that value for the bounds to hold: it is not checked.
 type ErrorBounds struct {
 	Box        []float32 // for every input in the box, clipping included; nil when not proved
-	Calibrated []float32 // for every inference that reports no saturation; nil when not proved
+	Calibrated []float32 // for every input in the box whose inference reports no saturation; nil when not proved
 }
 
 // Inputs returns how many numbers an inference takes.

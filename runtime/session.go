@@ -97,15 +97,21 @@ func (s *Session) Decide(src []float32) (int, error) {
 	if s.model.decision == DecideNone {
 		return 0, ErrNoDecision
 	}
-	count := s.model.Outputs()
-	if err := s.check(count, len(src)); err != nil {
+	if err := s.check(s.model.Outputs(), len(src)); err != nil {
 		return 0, err
 	}
 	if err := s.quantise(src); err != nil {
 		return 0, err
 	}
 	s.states()
-	best, class := int64(math.MinInt64), 0
+	class, _ := s.decide()
+	return class, nil
+}
+
+// decide computes all outputs and returns the class and its score: its output, or for argmin minus that.
+func (s *Session) decide() (class int, best int64) {
+	count := s.model.Outputs()
+	best = math.MinInt64
 	for first := 0; first < count; first += outputChunk {
 		integers := s.outputs[:min(outputChunk, count-first)]
 		s.nextOutputs(integers)
@@ -119,7 +125,7 @@ func (s *Session) Decide(src []float32) (int, error) {
 			}
 		}
 	}
-	return class, nil
+	return class, best
 }
 
 // CopyStates stores the states of the last inference in dst: States() values q, in the order of the

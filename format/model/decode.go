@@ -14,13 +14,20 @@ import (
 )
 
 // ReadFile reads the model file at path, a `.sim` or a dense `.npz`. Errors name the path and wrap
-// ErrMalformed, ErrInvalid, npz.ErrMalformed or npz.ErrTooLarge, or are those of os.ReadFile.
-func ReadFile(path string) (*Model, error) {
+// ErrMalformed, ErrInvalid, ErrTooLarge, npz.ErrMalformed or npz.ErrTooLarge, or are those of os.ReadFile.
+func ReadFile(path string, options ...Option) (*Model, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := limitsOf(options).size(info.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Read(data)
+	m, err := Read(data, options...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -29,27 +36,31 @@ func ReadFile(path string) (*Model, error) {
 
 // Read reads a model from the bytes of a `.sim` file or of an NPZ archive (see FromNPZ), told apart by
 // how they begin. Errors as in ReadFile.
-func Read(data []byte) (*Model, error) {
+func Read(data []byte, options ...Option) (*Model, error) {
 	if !bytes.HasPrefix(data, []byte("PK\x03\x04")) {
-		return Decode(data)
+		return Decode(data, options...)
 	}
-	archive, err := npz.Read(data, npz.Limits{})
+	archive, err := npz.Read(data, limitsOf(options).archive())
 	if err != nil {
 		return nil, err
 	}
-	return FromNPZ(archive)
+	return FromNPZ(archive, options...)
 }
 
 // Decode reads a `.sim` file from untrusted bytes. What it returns has passed Validate and shares no
 // memory with data. Tensors and metadata that it does not know are passed over; a model's own that are
 // missing, of another type or of another shape are errors, which wrap ErrMalformed or ErrInvalid and
-// say what and where.
-func Decode(data []byte) (*Model, error) {
-	h, err := parseHeader(data)
+// say what and where. What a Limits refuses wraps ErrTooLarge.
+func Decode(data []byte, options ...Option) (*Model, error) {
+	limits := limitsOf(options)
+	if err := limits.size(int64(len(data))); err != nil {
+		return nil, err
+	}
+	h, err := parseHeader(data, limits)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{header: h}
+	r := &reader{header: h, limits: limits}
 	m := r.model()
 	if r.err != nil {
 		return nil, r.err
@@ -60,6 +71,7 @@ func Decode(data []byte) (*Model, error) {
 // reader takes tensors out of a header; after the first error it returns nothing of use.
 type reader struct {
 	header *fileHeader
+	limits Limits
 	err    error
 }
 
@@ -135,6 +147,7 @@ func (r *reader) dimensions() (n, p, q int) {
 		}
 		*d.to = value
 	}
+	r.err = r.limits.dimensions(n, p, q)
 	return n, p, q
 }
 
@@ -198,6 +211,12 @@ func (r *reader) floats(name string, shape ...int) []float32 {
 func (r *reader) matrix(name string, rows, cols int, columns string) *sparse.Matrix[float32] {
 	m := &sparse.Matrix[float32]{Rows: rows, Cols: cols}
 	m.Indptr = r.ints(name+".indptr", rows+1)
+	if t := r.header.tensors[name+".indices"]; r.err == nil && len(t.raw)/4 > r.limits.Nonzeros {
+		r.err = fmt.Errorf("%s: %w", name, tooLarge("entries", int64(len(t.raw)/4), int64(r.limits.Nonzeros)))
+	}
+	if r.err != nil {
+		return m
+	}
 	m.Indices = r.ints(name+".indices", -1)
 	m.Data = r.floats(name+".data", len(m.Indices))
 	for k, j := range m.Indices {

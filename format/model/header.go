@@ -29,13 +29,16 @@ type fileHeader struct {
 
 // parseHeader splits a file into metadata and tensors. Every tensor lies inside the file, is as long as
 // its type and shape say, and together they fill the data without gap or overlap.
-func parseHeader(data []byte) (*fileHeader, error) {
+func parseHeader(data []byte, limits Limits) (*fileHeader, error) {
 	if len(data) < 8 {
 		return nil, malformed("%d bytes are too short for a header", len(data))
 	}
 	length := binary.LittleEndian.Uint64(data)
 	if length > maxHeader {
 		return nil, malformed("the header claims %d bytes, at most %d are allowed", length, maxHeader)
+	}
+	if length > uint64(max(limits.Header, 0)) {
+		return nil, tooLarge("bytes of header", int64(length), int64(limits.Header))
 	}
 	if length > uint64(len(data)-8) {
 		return nil, malformed("the header claims %d bytes, the file has %d", length, len(data)-8)

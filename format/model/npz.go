@@ -18,14 +18,17 @@ import (
 //
 // The decision rule is none. Vectors may be rows or columns. Array names may use a point in place of
 // the underscore. Errors name the array and wrap ErrInvalid, npz.ErrMalformed or npz.ErrTooLarge.
-func FromNPZ(archive *npz.Archive) (*Model, error) {
-	r := &npzReader{archive: archive}
+func FromNPZ(archive *npz.Archive, options ...Option) (*Model, error) {
+	r := &npzReader{archive: archive, limits: limitsOf(options)}
 	a, b, c, d := r.matrix("A"), r.matrix("B"), r.matrix("C"), r.matrix("D")
 	if r.err != nil {
 		return nil, r.err
 	}
 	m := &Model{A: a, B: b, C: c, D: d, Decision: DecideNone, Provenance: Provenance{}}
 	n, p, q := m.States(), m.Inputs(), m.Outputs()
+	if err := r.limits.dimensions(n, p, q); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, npz.ErrTooLarge)
+	}
 	m.StateBias, m.OutputBias = r.vector("b", n, 0), r.vector("d", q, 0)
 	m.InputLo, m.InputHi = r.vector("input_lo", p, -1), r.vector("input_hi", p, 1)
 	kinds := r.vector("activation_kind", n, float32(ReLU))
@@ -50,6 +53,7 @@ const maxNPZDimension = 1 << 20
 // npzReader reads arrays by name; after the first error it returns nothing of use.
 type npzReader struct {
 	archive *npz.Archive
+	limits  Limits
 	err     error
 }
 
@@ -83,6 +87,10 @@ func (r *npzReader) matrix(name string) *sparse.Matrix[float32] {
 	}
 	if max(shape[0], shape[1]) > maxNPZDimension { // an empty matrix may claim any number of rows
 		r.err = fmt.Errorf("array %q has shape %v, at most %d rows and columns are read: %w", name, shape, maxNPZDimension, npz.ErrTooLarge)
+		return nil
+	}
+	if len(values) > r.limits.Nonzeros {
+		r.err = fmt.Errorf("array %q: %w: %w", name, tooLarge("entries", int64(len(values)), int64(r.limits.Nonzeros)), npz.ErrTooLarge)
 		return nil
 	}
 	return sparse.FromDense(shape[0], shape[1], values)

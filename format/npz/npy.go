@@ -33,6 +33,9 @@ const (
 // ReadNPY reads one NPY file (format versions 1 to 3) held in memory. The array keeps data; the caller
 // must not change it. Errors wrap ErrMalformed or ErrTooLarge.
 func ReadNPY(data []byte, limits Limits) (*Array, error) {
+	if err := limits.size(int64(len(data))); err != nil {
+		return nil, err
+	}
 	a, headerLen, err := parseHeader(data, len(data), limits.orDefault())
 	if err != nil {
 		return nil, err
@@ -51,6 +54,9 @@ func parseHeader(prefix []byte, total int, limits Limits) (*Array, int, error) {
 	a, err := parseDict(text)
 	if err != nil {
 		return nil, 0, err
+	}
+	if len(a.Shape) > limits.MaxDims {
+		return nil, 0, fmt.Errorf("%d dimensions, at most %d are read: %w", len(a.Shape), limits.MaxDims, ErrTooLarge)
 	}
 	elements := int64(1)
 	empty := slices.Contains(a.Shape, 0)

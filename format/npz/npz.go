@@ -26,11 +26,19 @@ var ErrTooLarge = errors.New("larger than the limit")
 
 // Limits caps what is read. A zero field means its default.
 type Limits struct {
-	MaxElements int64 // of one array; default 2²⁸
+	MaxBytes    int64 // of a file, as it lies on disk; default 4 GiB
+	MaxElements int64 // of one array; default 2²⁸. An array never takes more than 8 bytes for each, unpacked
 	MaxArrays   int   // of one archive; default 4096
+	MaxDims     int   // of one array; default and most 64
 }
 
 func (l Limits) orDefault() Limits {
+	if l.MaxBytes <= 0 {
+		l.MaxBytes = 4 << 30
+	}
+	if l.MaxDims <= 0 || l.MaxDims > maxDims {
+		l.MaxDims = maxDims
+	}
 	if l.MaxElements <= 0 {
 		l.MaxElements = 1 << 28
 	}
@@ -51,6 +59,9 @@ type Archive struct {
 // Read opens an NPZ file held in memory. The archive keeps data; the caller must not change it.
 // Members whose names do not end in ".npy" are passed over. Errors wrap ErrMalformed or ErrTooLarge.
 func Read(data []byte, limits Limits) (*Archive, error) {
+	if err := limits.size(int64(len(data))); err != nil {
+		return nil, err
+	}
 	reader, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("no zip archive (%w): %w", err, ErrMalformed)
@@ -74,8 +85,22 @@ func Read(data []byte, limits Limits) (*Archive, error) {
 	return a, nil
 }
 
-// Open reads the NPZ file at path. Errors name the path.
+// size checks the bytes of a file.
+func (l Limits) size(bytes int64) error {
+	if most := l.orDefault().MaxBytes; bytes > most || bytes > math.MaxInt {
+		return fmt.Errorf("%d bytes, at most %d are read: %w", bytes, most, ErrTooLarge)
+	}
+	return nil
+}
+
+// Open reads the NPZ file at path. Errors name the path; a file that is too large is refused before it is
+// read.
 func Open(path string, limits Limits) (*Archive, error) {
+	if info, err := os.Stat(path); err == nil {
+		if err := limits.size(info.Size()); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

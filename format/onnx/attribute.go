@@ -38,6 +38,9 @@ func (d *decoder) attribute(f field) (Attribute, error) {
 	if err == nil {
 		err = a.settle(declared)
 	}
+	if err == nil {
+		err = d.room(max(len(a.Floats), len(a.Ints), len(a.Strings)))
+	}
 	if err != nil {
 		return a, fmt.Errorf("attribute %q: %w", a.Name, err)
 	}

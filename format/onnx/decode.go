@@ -12,11 +12,14 @@ import (
 //
 // Errors wrap ErrMalformed (not a protocol buffer, or inconsistent), ErrUnsupported (external data,
 // sparse tensors, subgraphs, element types beyond those of Type) or ErrTooLarge.
-func Decode(data []byte) (*Graph, error) {
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%d bytes, at most %d are read: %w", len(data), MaxBytes, ErrTooLarge)
+func Decode(data []byte, options ...Option) (*Graph, error) {
+	d := &decoder{limits: DefaultLimits()}
+	for _, set := range options {
+		set(&d.limits)
 	}
-	d := &decoder{}
+	if len(data) > d.limits.Bytes {
+		return nil, fmt.Errorf("%d bytes, at most %d are read: %w", len(data), max(d.limits.Bytes, 0), ErrTooLarge)
+	}
 	g, err := d.model(data)
 	if err != nil {
 		return nil, err
@@ -28,12 +31,23 @@ func Decode(data []byte) (*Graph, error) {
 }
 
 // decoder counts what it builds, so that a small file cannot become a large structure.
-type decoder struct{ items int }
+type decoder struct {
+	limits Limits
+	items  int
+}
 
 func (d *decoder) count(n int) error {
 	d.items += n
-	if d.items > MaxItems {
-		return fmt.Errorf("more than %d nodes, names, attributes and dimensions: %w", MaxItems, ErrTooLarge)
+	if d.items > d.limits.Items {
+		return fmt.Errorf("more than %d nodes, names, attributes and dimensions: %w", d.limits.Items, ErrTooLarge)
+	}
+	return nil
+}
+
+// room checks the number of elements of a tensor or list.
+func (d *decoder) room(elements int) error {
+	if elements > d.limits.Elements {
+		return fmt.Errorf("%d elements, at most %d are read: %w", elements, max(d.limits.Elements, 0), ErrTooLarge)
 	}
 	return nil
 }
@@ -215,8 +229,8 @@ func (d *decoder) shape(f field) ([]Dim, error) {
 		if f.number != 1 {
 			return nil
 		}
-		if len(dims) == MaxRank {
-			return fmt.Errorf("more than %d dimensions: %w", MaxRank, ErrTooLarge)
+		if len(dims) >= d.limits.Rank {
+			return fmt.Errorf("more than %d dimensions: %w", d.limits.Rank, ErrTooLarge)
 		}
 		if err := d.count(1); err != nil {
 			return err

@@ -21,13 +21,6 @@ var (
 	ErrTooLarge    = errors.New("ONNX file beyond the size limits")
 )
 
-// Limits of what Decode accepts.
-const (
-	MaxBytes = 256 << 20 // length of a file
-	MaxRank  = 16        // dimensions of a tensor
-	MaxItems = 1 << 20   // nodes, attributes, names, tensors and dimensions together
-)
-
 // Type numbers the element type of a tensor as TensorProto.DataType does.
 type Type int32
 

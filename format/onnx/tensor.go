@@ -29,6 +29,10 @@ func (d *decoder) tensor(f field) (*Tensor, error) {
 	}
 	err := f.message("a tensor", func(f field) error { return d.tensorField(f, &r) })
 	if err == nil {
+		n, _ := elements(r.tensor.Shape) // what overflows is for fill to say
+		err = d.room(n)
+	}
+	if err == nil {
 		err = r.fill()
 	}
 	if err != nil {
@@ -70,13 +74,19 @@ func (d *decoder) tensorField(f field, r *rawTensor) (err error) {
 	return err
 }
 
+// maxDimBytes is how many bytes a packed dimension takes at most.
+const maxDimBytes = 10
+
 func (d *decoder) dims(f field, t *Tensor) error {
+	if len(f.bytes) > maxDimBytes*MaxRank { // before a list of millions is made of it
+		return fmt.Errorf("more than %d dimensions: %w", d.limits.Rank, ErrTooLarge)
+	}
 	sizes, err := appendInts(nil, f)
 	if err != nil {
 		return err
 	}
-	if len(t.Shape)+len(sizes) > MaxRank {
-		return fmt.Errorf("more than %d dimensions: %w", MaxRank, ErrTooLarge)
+	if len(t.Shape)+len(sizes) > d.limits.Rank {
+		return fmt.Errorf("more than %d dimensions: %w", d.limits.Rank, ErrTooLarge)
 	}
 	for _, size := range sizes {
 		if size < 0 || size > math.MaxInt32 {

@@ -12,6 +12,7 @@ import (
 type sectionReader struct {
 	sections map[sectionID][]byte
 	header   *header
+	heap     *budget
 	err      error
 }
 
@@ -220,4 +221,22 @@ func (r *sectionReader) certificates(m *Model) {
 		c.Lipschitz = r.column(sectionLipschitz, q).floats(q)
 		c.Gain, c.GainResidual = vector(sectionGain, n), vector(sectionGainResidual, n+q)
 	}
+	if r.header.claims&claimRelaxed != 0 {
+		c.Relaxed = &RelaxedCertificate{r.tree(), vector(sectionRelaxedOutput, q), vector(sectionRelaxedRealised, q)}
+	}
+	if r.header.claims&claimRelaxedCalibrated != 0 {
+		c.RelaxedCalibrated = &RelaxedCertificate{nil, vector(sectionRelaxedCalibrated, q), vector(sectionRelaxedCalibratedRealised, q)}
+	}
+}
+
+// tree returns a copy of the tree of boxes; an absent one is one leaf.
+func (r *sectionReader) tree() []uint8 {
+	raw := r.sections[sectionRelaxedTree]
+	if err := r.heap.take(uint64(len(raw))); err != nil {
+		r.fail(err)
+	}
+	if raw == nil || r.err != nil {
+		return make([]uint8, 1)
+	}
+	return append([]uint8(nil), raw...)
 }

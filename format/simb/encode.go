@@ -15,18 +15,20 @@ import (
 
 // Versions of this reader and writer.
 const (
-	FormatVersion = 2 // the newest that Open reads and Encode writes
-	ReaderVersion = 1 // the oldest; what Encode writes without packing or deriving is of it
+	FormatVersion = 3 // the newest that Open reads and Encode writes
+	ReaderVersion = 1 // the oldest; what Encode writes without packing, deriving or relaxed bounds is of it
 )
 
 // Which certificates the file holds; bits of the field `claims`.
 const (
-	claimReach      = 1 << 0
-	claimBox        = 1 << 1
-	claimCalibrated = 1 << 2
-	claimLipschitz  = 1 << 3
-	claimWellPosed  = 1 << 4
-	knownClaims     = 1<<5 - 1
+	claimReach             = 1 << 0
+	claimBox               = 1 << 1
+	claimCalibrated        = 1 << 2
+	claimLipschitz         = 1 << 3
+	claimWellPosed         = 1 << 4
+	claimRelaxed           = 1 << 5
+	claimRelaxedCalibrated = 1 << 6
+	knownClaims            = 1<<7 - 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -318,6 +320,17 @@ func (w *sectionWriter) certificates(c *Certificates) (claims uint8) {
 		floats(sectionGain, c.Gain)
 		floats(sectionGainResidual, c.GainResidual)
 	}
+	if e := c.Relaxed; e != nil {
+		claims |= claimRelaxed
+		w.add(sectionRelaxedTree, e.Tree)
+		floats(sectionRelaxedOutput, e.Output)
+		floats(sectionRelaxedRealised, e.Realised)
+	}
+	if e := c.RelaxedCalibrated; e != nil {
+		claims |= claimRelaxedCalibrated
+		floats(sectionRelaxedCalibrated, e.Output)
+		floats(sectionRelaxedCalibratedRealised, e.Realised)
+	}
 	return claims
 }
 
@@ -342,6 +355,9 @@ func (m *Model) features() uint64 {
 	}
 	if m.Certificates.Derived {
 		bits |= featureDerived
+	}
+	if m.Certificates.Relaxed != nil || m.Certificates.RelaxedCalibrated != nil {
+		bits |= featureRelaxed
 	}
 	return bits
 }

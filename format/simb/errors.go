@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// The reasons for which Open refuses a file, for errors.Is.
+// The reasons for which Open and OpenSigned refuse a file, for errors.Is.
 var (
 	ErrNotSimb   = errors.New("not a compiled model")
 	ErrVersion   = errors.New("compiled model of an unsupported version")
 	ErrFeature   = errors.New("compiled model needs an unknown feature")
 	ErrCorrupt   = errors.New("compiled model is corrupt")
 	ErrTooLarge  = errors.New("compiled model is larger than the limit")
-	ErrSignature = errors.New("signature of the compiled model is malformed")
+	ErrSignature = errors.New("signature of the compiled model does not hold")
 )
 
 // CorruptError says where a file is wrong, or what in a Model does not hold together. It is an ErrCorrupt.

@@ -85,7 +85,7 @@ func TestHeaderIsRefused(t *testing.T) {
 		want  error
 		says  string
 	}{
-		{"a newer reader is needed", fieldMinimumReader, 3, ErrVersion, "version 3"},
+		{"a newer reader is needed", fieldMinimumReader, 4, ErrVersion, "version 4"},
 		{"a newer reader than format", fieldMinimumReader, 2, ErrCorrupt, "format_version"},
 		{"no reader version", fieldMinimumReader, 0, ErrCorrupt, "format_version"},
 		{"no format version", fieldFormatVersion, 0, ErrCorrupt, "format_version"},

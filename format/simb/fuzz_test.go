@@ -18,23 +18,44 @@ func FuzzOpen(f *testing.F) {
 		data := encode(f, simbtest.Random(rng, simbtest.Options{}), codecs[seed%3])
 		f.Add(data)
 		f.Add(simbtest.Mutate(rng, data))
+		f.Add(simbtest.File(rng))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, bytes := range [][]byte{data, simbtest.FixChecksums(data)} {
-			file, err := simb.Open(bytes, simb.WithMaxOperations(1<<16))
-			if err != nil {
-				if !typed(err) {
-					t.Errorf("untyped: %v", err)
-				}
-				continue
-			}
-			m := file.Model()
-			inputs := make([]uint16, len(m.Inputs))
-			simb.SelfTestInputs(1, m.Width, inputs)
-			simbtest.Run(m, inputs)
-			if _, err := simb.Encode(m, simb.EncodeOptions{Codec: simb.CodecPacked}); err != nil {
-				t.Errorf("Encode refuses what Open accepts: %v", err)
-			}
+		useOpened(t, data)
+		useOpened(t, simbtest.FixChecksums(data))
+	})
+}
+
+// FuzzMutated gives Open what a seed makes of a file: one number at an edge, or several changes of any kind.
+// The fuzzer keeps the seeds that lead somewhere new.
+func FuzzMutated(f *testing.F) {
+	for seed := range uint64(24) {
+		f.Add(simbtest.File(simbtest.NewRand(seed)), seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
+		rng := simbtest.NewRand(seed)
+		if seed%2 == 0 {
+			useOpened(t, simbtest.Edge(rng, data))
+		} else {
+			useOpened(t, simbtest.Mutate(rng, data))
 		}
 	})
+}
+
+// useOpened opens data and, if it is accepted, runs it and writes it again.
+func useOpened(t *testing.T, data []byte) {
+	file, err := simb.Open(data, simb.WithMaxOperations(1<<16))
+	if err != nil {
+		if !typed(err) {
+			t.Errorf("untyped: %v", err)
+		}
+		return
+	}
+	m := file.Model()
+	inputs := make([]uint16, len(m.Inputs))
+	simb.SelfTestInputs(1, m.Width, inputs)
+	simbtest.Run(m, inputs)
+	if _, err := simb.Encode(m, simb.EncodeOptions{Codec: simb.CodecPacked}); err != nil {
+		t.Errorf("Encode refuses what Open accepts: %v", err)
+	}
 }

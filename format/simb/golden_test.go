@@ -21,14 +21,9 @@ var writeGoldens = flag.Bool("goldens", false, "write goldens that are missing; 
 // goldenDir returns the folder of the goldens of a version.
 func goldenDir(version int) string { return fmt.Sprintf("testdata/v%d", version) }
 
-// goldens is how the files of testdata/v1 and v2 were made, by the version of reader that they need. Files
+// goldens is how the files of testdata/v1 to v3 were made, by the version of reader that they need. Files
 // of a released version must load for ever.
-var goldens = []struct {
-	name    string
-	seed    uint64
-	codec   simb.Codec
-	options simbtest.Options
-}{
+var goldens = append([]goldenFile{
 	{"all-7-raw", 1, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 6, States: 20, Outputs: 3, SelfTests: 2}},
 	{"all-7-huff0", 2, simb.CodecHuff0, simbtest.Options{Width: quant.Width7, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
 	{"all-14-raw", 3, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 6, States: 20, Outputs: 3, SelfTests: 2}},
@@ -44,11 +39,59 @@ var goldens = []struct {
 	{"all-14-packed", 13, simb.CodecPacked, simbtest.Options{Width: quant.Width14, Inputs: 40, States: 60, Outputs: 4, SelfTests: 2}},
 	{"causal-7-packed", 14, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 30, States: 40, Outputs: 5, NoLoops: true, OnePlane: true, Derived: true, SelfTests: 2}},
 	{"causal-14-huff0-derived", 15, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 12, States: 16, Outputs: 5, NoLoops: true, Derived: true, SelfTests: 2}},
+	{"relaxed-7-packed", 17, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 20, States: 30, Outputs: 5, NoLoops: true, Relaxed: true, Derived: true, SelfTests: 2}},
+	{"relaxed-14-raw", 18, simb.CodecRaw, simbtest.Options{Width: quant.Width14, Inputs: 6, States: 12, Outputs: 3, NoLoops: true, Relaxed: true, SelfTests: 2}},
+	{"relaxed-14-huff0", 19, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 6, States: 40, Outputs: 3, NoLoops: true, Relaxed: true, SelfTests: 2}},
 	{"one-output-packed", 16, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 1, States: 1, Outputs: 1, SelfTests: 1}},
+	{"causal-7-raw-derived", 17, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 8, States: 10, Outputs: 3, NoLoops: true, Derived: true, SelfTests: 2}},
+	{"causal-14-packed-derived", 18, simb.CodecPacked, simbtest.Options{Width: quant.Width14, Inputs: 8, States: 10, Outputs: 3, NoLoops: true, Derived: true, SelfTests: 2}},
+	{"loops-14-huff0", 19, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 5, States: 16, Outputs: 2, Density: 0.9, NoClaims: true, SelfTests: 2}},
+	{"signed-7-raw", 20, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 3, States: 4, Outputs: 2, SelfTests: 1}},
+	{"signed-14-huff0", 21, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 3, States: 4, Outputs: 2, SelfTests: 1}},
+	{"signed-7-packed-derived", 22, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 3, States: 4, Outputs: 2, NoLoops: true, Derived: true, SelfTests: 1}},
+}, activationGoldens()...)
+
+// goldenFile says how a golden was made. One whose name begins with "signed" is signed by testKey(1).
+type goldenFile struct {
+	name    string
+	seed    uint64
+	codec   simb.Codec
+	options simbtest.Options
+}
+
+// activationGoldens are small files of one activation each, of either width.
+func activationGoldens() (files []goldenFile) {
+	codecs := []struct {
+		name  string
+		codec simb.Codec
+	}{{"raw", simb.CodecRaw}, {"huff0", simb.CodecHuff0}, {"packed", simb.CodecPacked}}
+	for k, kind := range []string{"identity", "relu", "clipped-relu", "leaky-relu", "hard-tanh", "tanh", "sigmoid"} {
+		for w, width := range []quant.Width{quant.Width7, quant.Width14} {
+			c := codecs[(k+w)%len(codecs)]
+			files = append(files, goldenFile{
+				fmt.Sprintf("only-%s-%d-%s", kind, width, c.name), uint64(100 + 2*k + w), c.codec,
+				simbtest.Options{Width: width, Inputs: 4, States: 7, Outputs: 2, Density: 0.6, Kinds: []simb.Kind{simb.Kind(k)}, NoClaims: true, SelfTests: 1},
+			})
+		}
+	}
+	return files
+}
+
+// made returns the bytes of a golden as this package writes them.
+func (g goldenFile) made(t testing.TB, m *simb.Model) []byte {
+	data := encode(t, m, g.codec)
+	if !strings.HasPrefix(g.name, "signed") {
+		return data
+	}
+	_, private := testKey(1)
+	return sign(t, data, private)
 }
 
 // version returns the reader that a golden needs.
 func version(codec simb.Codec, o simbtest.Options) int {
+	if o.Relaxed {
+		return 3
+	}
 	if codec == simb.CodecPacked || o.Derived {
 		return 2
 	}
@@ -80,7 +123,7 @@ func TestGoldensAreComplete(t *testing.T) {
 		if _, err := os.Stat(path); err == nil || !*writeGoldens {
 			continue
 		}
-		if err := os.WriteFile(path, encode(t, simbtest.Random(simbtest.NewRand(g.seed), g.options), g.codec), 0o644); err != nil {
+		if err := os.WriteFile(path, g.made(t, simbtest.Random(simbtest.NewRand(g.seed), g.options)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +142,7 @@ func TestGoldensLoadForEver(t *testing.T) {
 				t.Errorf("it is for readers of version %d", file.Info().MinimumReader)
 			}
 			m := file.Model()
-			if again := encode(t, m, g.codec); !bytes.Equal(again, data) {
+			if again := g.made(t, m); !bytes.Equal(again, data) {
 				t.Error("written again, the bytes differ")
 			}
 			if len(m.SelfTest) == 0 {
@@ -138,7 +181,7 @@ func TestGoldensCoverTheFormat(t *testing.T) {
 			t.Errorf("section %s is in no golden", name)
 		}
 	}
-	if len(kinds) != simb.KindCount || len(features) != 6 {
+	if len(kinds) != simb.KindCount || len(features) != 7 {
 		t.Errorf("kinds %v, features %v", kinds, features)
 	}
 }

@@ -20,7 +20,7 @@ type header struct {
 // Heap that a decoded model takes per element, rounded up; and how far a file may expand. Runs make
 // columns of equal numbers small, so that honest files expand; hostile ones stay bounded by their size.
 const (
-	heapPerElement = 76 // of an Input, or of a Row with its source index and first column out of reach; row buffers of 6 bytes a column
+	heapPerElement = 70 // of an Input, or of a Row with its source index and first column out of reach
 	heapPerTable   = 48
 	heapPerCase    = 48
 	heapPerSegment = 16
@@ -102,7 +102,7 @@ func limit(n int) uint64 { return min(uint64(max(n, 0)), math.MaxInt32) }
 func (h *header) claimBytes() uint64 {
 	var bytes uint64
 	for _, s := range knownSections {
-		if s.claim&h.claims != 0 {
+		if s.claim&h.claims != 0 && s.count != perNode { // a tree is charged when its length is known
 			_, most := h.elements(s.count)
 			bytes += most * uint64(s.element)
 		}
@@ -152,6 +152,8 @@ func (h *header) elements(b basis) (least, most uint64) {
 			}
 		}
 		return 1, most
+	case perNode:
+		return 1, mostNodes
 	}
 	panic("unreachable: a section without a basis")
 }

@@ -110,6 +110,18 @@ type ErrorCertificate struct {
 	Output   []float32 // length q
 }
 
+// RelaxedCertificate bounds |ỹ − y*| by a linear relaxation of both networks at once, which keeps what the
+// component-wise bounds of an ErrorCertificate lose. It has no witness but the tree: whoever checks runs the
+// procedure of format/verify on every leaf. It is for models without loops. All numbers are ≥ 0.
+type RelaxedCertificate struct {
+	// Tree cuts the declared box, in preorder: 0 is a leaf, 1+j a cut of input j of the plan (j < 254) in
+	// two halves, the lower one's subtree first. Nil in the claim without saturation, which is about the
+	// whole box.
+	Tree     []uint8
+	Output   []float32 // length q: ≥ |ỹ − y*|
+	Realised []float32 // length q: ≥ |ỹ − ŷ|, ŷ the outputs of the real model that the integers stand for
+}
+
 // Certificates is what the file claims and how it can be checked. See format/verify for the
 // inequalities. A claim that is not made has nil vectors.
 type Certificates struct {
@@ -131,6 +143,11 @@ type Certificates struct {
 	Lipschitz    []float32 // length q
 	Gain         []float32 // g, length n
 	GainResidual []float32 // length n+q
+
+	// Bounds by relaxation, of models without loops: over the box with a tree, and without saturation with
+	// none. nil when not claimed.
+	Relaxed           *RelaxedCertificate
+	RelaxedCalibrated *RelaxedCertificate
 
 	// Derived says that witnesses are nil that follow from the rest of the file along the schedule: ReachLo
 	// and ReachHi, which are claimed where Box is, State and Start of both error certificates, and Gain.
@@ -158,7 +175,10 @@ func (c Certificates) Derive() Certificates {
 		}
 		return &ErrorCertificate{Residual: e.Residual, Output: e.Output}
 	}
-	return Certificates{Derived: true, Box: bare(c.Box), Calibrated: bare(c.Calibrated), Lipschitz: c.Lipschitz, GainResidual: c.GainResidual}
+	return Certificates{
+		Derived: true, Box: bare(c.Box), Calibrated: bare(c.Calibrated), Lipschitz: c.Lipschitz, GainResidual: c.GainResidual,
+		Relaxed: c.Relaxed, RelaxedCalibrated: c.RelaxedCalibrated,
+	}
 }
 
 // Model is the meaning of a file. States and inputs are numbered in plan order; the columns of Weights

@@ -23,12 +23,17 @@ type File struct {
 // the limits, checksums, and that the meaning can be run: indices in range, bounds of accumulators,
 // memory and operations as declared. After Open nothing can fail but an argument of the wrong length.
 //
-// The weights are checked in passing and not expanded: the heap that a File keeps grows with inputs,
-// states and outputs, and with the number of weights only where their sections are compressed. The
-// file's bytes are kept and must not change.
+// The weights are checked in passing and not expanded: the heap that Open takes and a File keeps grows with
+// inputs, states and outputs, and with the number of weights only where their sections are compressed. The
+// file's bytes are kept, never written, and must not change.
 //
 // Errors: ErrNotSimb, ErrVersion, ErrFeature, ErrCorrupt (as *CorruptError), ErrTooLarge, ErrSignature.
 func Open(data []byte, options ...Option) (*File, error) {
+	return open(data, func(*frame) error { return nil }, options)
+}
+
+// open is Open with one more demand on a frame whose digest is right, before anything else is read of it.
+func open(data []byte, demand func(*frame) error, options []Option) (*File, error) {
 	limits := DefaultLimits()
 	for _, set := range options {
 		set(&limits)
@@ -40,7 +45,7 @@ func Open(data []byte, options ...Option) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func() error{fr.checkVersions, fr.checkSignature, fr.checkDigest} {
+	for _, check := range []func() error{fr.checkVersions, fr.checkSignature, fr.checkDigest, func() error { return demand(fr) }} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -71,7 +76,7 @@ func (f *File) decode(limits Limits) error {
 	if f.meta, err = h.newModel(f.frame); err != nil {
 		return err
 	}
-	r := &sectionReader{sections: s.decoded, header: h}
+	r := &sectionReader{sections: s.decoded, header: h, heap: heap}
 	for _, read := range []func(*Model){r.inputs, r.states, r.rows, r.tables, r.schedule, r.selfTests, r.certificates} {
 		read(f.meta)
 	}
@@ -92,9 +97,11 @@ func (f *File) Model() *Model {
 	}
 	rows := newRowReader(f.meta, f.streams)
 	for i := range m.Rows {
-		cols, values, _ := rows.next(i) // no error: Open has read them all
-		weights.Indices = append(weights.Indices, cols...)
-		weights.Data = append(weights.Data, values...)
+		length, _ := rows.begin(i) // no errors: Open has read them all
+		for range length {
+			column, weight, _ := rows.entry()
+			weights.Indices, weights.Data = append(weights.Indices, column), append(weights.Data, weight)
+		}
 		weights.Indptr = append(weights.Indptr, int32(len(weights.Indices)))
 	}
 	m.Weights = weights

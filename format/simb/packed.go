@@ -24,6 +24,8 @@ func formOf(id sectionID) form {
 		return real
 	case sectionTestDigest:
 		return arbitrary
+	case sectionRelaxedTree:
+		return unsigned
 	}
 	if id >= sectionKappa {
 		return real
@@ -86,8 +88,11 @@ func (l *packedLayout) readable() []uint32 {
 	return limits
 }
 
+// nodeBits is how many bits the number of a tree's nodes, less one, has in a packed file.
+const nodeBits = 20
+
 // elements returns the number of elements of a section with one size for all, 0 for one that the file
-// cannot have.
+// cannot have, 1 for a tree, which tells its own.
 func (l *packedLayout) elements(info sectionInfo) int {
 	if info.claim != 0 && info.claim&l.claims == 0 || l.derived && derivable(info.id) {
 		return 0
@@ -254,6 +259,10 @@ func pack(h *header, sections map[sectionID][]byte) []byte {
 			continue
 		}
 		w.plain(1, 1)
+		if info.count == perNode {
+			count = len(raw)
+			w.plain(uint32(count-1), nodeBits)
+		}
 		newColumnModel(info, sections).write(w, elements{raw, info.element}, count)
 		l.note(info.id, raw)
 	}
@@ -278,6 +287,9 @@ func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, size
 		count := u.layout.elements(info)
 		if count == 0 || u.r.plain(1) == 0 {
 			continue
+		}
+		if info.count == perNode {
+			count = int(u.r.plain(nodeBits)) + 1
 		}
 		if uint64(count)*uint64(info.element) > uint64(len(u.room)) {
 			return nil, nil, u.place(), "sections are longer than declared"

@@ -34,7 +34,7 @@ func open(t testing.TB, data []byte, options ...simb.Option) *simb.File {
 
 func TestWhatIsEncodedIsWhatIsOpened(t *testing.T) {
 	for seed := range uint64(120) {
-		m := simbtest.Random(simbtest.NewRand(seed), simbtest.Options{NoLoops: seed%4 == 0, Derived: seed%4 == 0})
+		m := simbtest.Random(simbtest.NewRand(seed), simbtest.Options{NoLoops: seed%4 == 0, Derived: seed%4 == 0, Relaxed: seed%8 == 0})
 		if err := m.Validate(); err != nil {
 			t.Fatalf("seed %d: the generator's model is not valid: %v", seed, err)
 		}
@@ -127,7 +127,7 @@ func TestSectionsDecodeAsSpecified(t *testing.T) {
 		if seed%3 == 0 {
 			o = simbtest.Options{Inputs: 300, States: 100}
 		}
-		o.NoLoops, o.Derived = seed%5 == 0, seed%5 == 0
+		o.NoLoops, o.Derived, o.Relaxed = seed%5 == 0, seed%5 == 0, seed%10 == 0
 		data := encode(t, simbtest.Random(simbtest.NewRand(seed), o), codecs[seed%3])
 		sections, ok := simbtest.Decoded(data)
 		streams := open(t, data).Streams()

@@ -64,6 +64,12 @@ const (
 	sectionGain               sectionID = 94 // float32 per state
 	sectionGainResidual       sectionID = 95 // float32 per row
 
+	sectionRelaxedTree               sectionID = 96  // uint8 per node; absent: one leaf
+	sectionRelaxedOutput             sectionID = 97  // float32 per output
+	sectionRelaxedRealised           sectionID = 98  // float32 per output
+	sectionRelaxedCalibrated         sectionID = 99  // float32 per output
+	sectionRelaxedCalibratedRealised sectionID = 100 // float32 per output
+
 	firstOptionalSection sectionID = 0x8000
 )
 
@@ -87,6 +93,7 @@ const (
 	varintPerRow                 // one to five bytes per row
 	varintPerWeight              // one to five bytes per stored weight
 	allOthers                    // what all other sections have together
+	perNode                      // one per node of the tree: 1 to mostNodes
 )
 
 // sectionInfo describes one known section.
@@ -150,6 +157,11 @@ var knownSections = [...]sectionInfo{
 	{sectionLipschitz, 4, "lipschitz.output", perOutput, claimLipschitz},
 	{sectionGain, 4, "lipschitz.gain", perState, claimLipschitz},
 	{sectionGainResidual, 4, "lipschitz.residual", perRow, claimLipschitz},
+	{sectionRelaxedTree, 1, "relaxed.tree", perNode, claimRelaxed},
+	{sectionRelaxedOutput, 4, "relaxed.output", perOutput, claimRelaxed},
+	{sectionRelaxedRealised, 4, "relaxed.realised", perOutput, claimRelaxed},
+	{sectionRelaxedCalibrated, 4, "relaxed.calibrated", perOutput, claimRelaxedCalibrated},
+	{sectionRelaxedCalibratedRealised, 4, "relaxed.calibrated_realised", perOutput, claimRelaxedCalibrated},
 }
 
 // derivable reports whether a section belongs to a claim's witness that follows from the rest of the file,

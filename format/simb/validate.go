@@ -36,7 +36,13 @@ func (m *Model) Validate() error {
 	c := newRowChecker(m)
 	for i := range m.Rows {
 		cols, weights := m.Weights.Row(i)
-		if err := c.check(i, cols, weights); err != nil {
+		c.begin(i)
+		for k, j := range cols {
+			if err := c.entry(j, weights[k]); err != nil {
+				return err
+			}
+		}
+		if err := c.end(); err != nil {
 			return err
 		}
 	}
@@ -56,11 +62,21 @@ func (f *File) validate(coding uint64, operations uint64) error {
 	c := newRowChecker(m)
 	rows := newRowReader(m, f.streams)
 	for i := range m.Rows {
-		cols, weights, err := rows.next(i)
+		length, err := rows.begin(i)
 		if err != nil {
 			return err
 		}
-		if err := c.check(i, cols, weights); err != nil {
+		c.begin(i)
+		for range length {
+			column, weight, err := rows.entry()
+			if err == nil {
+				err = c.entry(column, weight)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := c.end(); err != nil {
 			return err
 		}
 	}

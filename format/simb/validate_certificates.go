@@ -45,6 +45,17 @@ func (m *Model) validateCertificates() error {
 	if c.Lipschitz != nil || c.Gain != nil || c.GainResidual != nil {
 		parts = append(parts, part{"lipschitz.output", c.Lipschitz, q, false}, part{"lipschitz.gain", c.Gain, witness, false}, part{"lipschitz.residual", c.GainResidual, n + q, false})
 	}
+	if err := m.validateRelaxed(); err != nil {
+		return err
+	}
+	for _, claim := range []struct {
+		name string
+		e    *RelaxedCertificate
+	}{{"relaxed.", c.Relaxed}, {"relaxed.calibrated_", c.RelaxedCalibrated}} {
+		if e := claim.e; e != nil {
+			parts = append(parts, part{claim.name + "output", e.Output, q, false}, part{claim.name + "realised", e.Realised, q, false})
+		}
+	}
 	for _, p := range parts {
 		if err := vector(p.name, p.values, p.length, p.signed); err != nil {
 			return err

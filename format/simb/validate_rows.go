@@ -10,10 +10,14 @@ import (
 type rowChecker struct {
 	m        *Model
 	segment  int // of the current row
-	first    int // states of the current segment: [first, end)
-	end      int
+	first    int // states of the current segment: [first, last)
+	last     int
 	nonzeros uint64
 	macs     uint64
+
+	row          int // the current one
+	sweeps       uint32
+	upper, lower int64 // Σ |plane|·q of its entries so far
 }
 
 func newRowChecker(m *Model) *rowChecker {
@@ -25,9 +29,9 @@ func newRowChecker(m *Model) *rowChecker {
 // advance moves on to the next segment.
 func (c *rowChecker) advance() {
 	c.segment++
-	c.first = c.end
+	c.first = c.last
 	if c.segment < len(c.m.Schedule) {
-		c.end += c.m.Schedule[c.segment].States
+		c.last += c.m.Schedule[c.segment].States
 	}
 }
 
@@ -44,45 +48,49 @@ func (c *rowChecker) columnLimit(j int) int64 {
 	return int64(row.Hi)
 }
 
-// check checks row i, whose columns ascend.
-func (c *rowChecker) check(i int, cols []int32, weights []int16) error {
-	m := c.m
-	for i < m.States() && i >= c.end {
+// begin starts row i, the one after the last.
+func (c *rowChecker) begin(i int) {
+	c.row, c.sweeps, c.upper, c.lower = i, 0, 0, 0
+	if i >= c.m.States() {
+		return
+	}
+	for i >= c.last {
 		c.advance()
 	}
-	row := &m.Rows[i]
-	sweeps := uint32(0)
-	if i < m.States() {
-		sweeps = m.Schedule[c.segment].Sweeps
-	}
-	var upper, lower int64 // Σ |plane|·q
-	for k, j := range cols {
-		s := int(j) - len(m.Inputs)
-		own := i < m.States() && s >= c.first && s < c.end
-		if i < m.States() && (s >= c.end || own && sweeps == 0) {
-			return corrupt("weights.gaps", -1, "state %d reads state %d before it is computed", i, s)
-		}
-		w := weights[k]
-		if w == 0 || row.Planes == 1 && (w < -quant.OnePlaneMax || w > quant.OnePlaneMax) || w < quant.TwoPlaneMin || w > quant.TwoPlaneMax {
-			return corrupt("weights.values", -1, "row %d, column %d: %d is no weight of %d planes", i, j, w, row.Planes)
-		}
-		high, low := int64(w), int64(0)
-		if row.Planes == 2 {
-			h, l := quant.SplitPlanes(w)
-			high, low = int64(h), int64(l)
-		}
-		limit := c.columnLimit(int(j))
-		upper += absolute(high) * limit
-		lower += absolute(low) * limit
-		if own {
-			c.macs += uint64(sweeps)
-		} else {
-			c.macs++
-		}
-	}
-	c.nonzeros += uint64(len(cols))
-	return c.checkSums(i, upper, lower)
+	c.sweeps = c.m.Schedule[c.segment].Sweeps
 }
+
+// entry checks one entry of the row; columns ascend.
+func (c *rowChecker) entry(j int32, w int16) error {
+	row := &c.m.Rows[c.row]
+	own := false
+	if s := int(j) - len(c.m.Inputs); c.row < c.m.States() && s >= c.first {
+		own = s < c.last
+		if !own || c.sweeps == 0 {
+			return corrupt("weights.gaps", -1, "state %d reads state %d before it is computed", c.row, s)
+		}
+	}
+	if w == 0 || row.Planes == 1 && (w < -quant.OnePlaneMax || w > quant.OnePlaneMax) || w < quant.TwoPlaneMin || w > quant.TwoPlaneMax {
+		return corrupt("weights.values", -1, "row %d, column %d: %d is no weight of %d planes", c.row, j, w, row.Planes)
+	}
+	high, low := int64(w), int64(0)
+	if row.Planes == 2 {
+		h, l := quant.SplitPlanes(w)
+		high, low = int64(h), int64(l)
+	}
+	limit := c.columnLimit(int(j))
+	c.upper += absolute(high) * limit
+	c.lower += absolute(low) * limit
+	c.nonzeros++
+	c.macs++
+	if own {
+		c.macs += uint64(c.sweeps) - 1
+	}
+	return nil
+}
+
+// end checks what the accumulator of the row can reach.
+func (c *rowChecker) end() error { return c.checkSums(c.row, c.upper, c.lower) }
 
 // checkSums checks what the accumulator of row i can reach. Rows of up to 2³¹ entries cannot overflow
 // the int64 sums: each term is below 2²¹.

@@ -69,50 +69,6 @@ func activate(row *simb.Row, z interval) interval {
 	return interval{min(max(z.lo, lo), hi), min(max(z.hi, lo), hi)}
 }
 
-// tableProof is what is known of one stored table.
-type tableProof struct {
-	span   span
-	curve  []interval // φ(Step·t) for every t of the domain, made when first needed
-	errors map[tableUse]float64
-}
-
-// tableUse is how a state reads a table's entries.
-type tableUse struct {
-	scale float32
-	zero  uint16
-}
-
-// tableError returns τ: the largest |s(T(t) − z) − φ(Step·t)| over the domain, and beyond its ends, where
-// the last entry stands for all that φ still does.
-func (c *checker) tableError(i int) float64 {
-	row := &c.m.Rows[i]
-	proof, use := &c.tables[row.Table], tableUse{row.Scale, row.Zero}
-	if known, found := proof.errors[use]; found {
-		return known
-	}
-	table := &c.m.Tables[row.Table]
-	least, most := c.m.Width.TableDomain()
-	if proof.curve == nil {
-		proof.curve = make([]interval, most-least+1)
-		for t := least; t <= most; t++ {
-			proof.curve[t-least] = curve(table.Kind, float64(table.Step)*float64(t)) // the product is exact
-		}
-		proof.errors = map[tableUse]float64{}
-	}
-	bottom, top := -1.0, 1.0
-	if table.Kind == simb.Sigmoid {
-		bottom = 0
-	}
-	first := worth(row, lookUp(c.m.Width, table.Entries, least))
-	last := worth(row, lookUp(c.m.Width, table.Entries, most))
-	worst := max(point(bottom).distance(first), point(top).distance(last))
-	for t := least; t <= most; t++ {
-		worst = max(worst, proof.curve[t-least].distance(worth(row, lookUp(c.m.Width, table.Entries, t))))
-	}
-	proof.errors[use] = worst
-	return worst
-}
-
 // rounding returns r_i: what separates a state's integer result from φ of its accumulator's real worth,
 // apart from what a saturation cuts off.
 func (c *checker) rounding(i int) float64 {
@@ -236,53 +192,6 @@ func (c *checker) clampRange(i int) (least, most int64) {
 	}
 	z := int64(row.Zero)
 	return requantise(below, c.ranges[i].lo) + z, requantise(above, c.ranges[i].hi) + z
-}
-
-// tableChecks checks that tables ascend, stay within Q and belong to the functions that read them, and
-// bounds their error.
-func (c *checker) tableChecks() Check {
-	const name = "tables"
-	for k := range c.m.Tables {
-		t := &c.m.Tables[k]
-		if t.Kind != simb.Tanh && t.Kind != simb.Sigmoid {
-			return failed(name, "table %d stands for activation %d, it must be tanh or sigmoid", k, t.Kind)
-		}
-		for e, v := range t.Entries {
-			if int32(v) > c.m.Width.Max() {
-				return failed(name, "table %d: entry %d is %d, above Q = %d", k, e, v, c.m.Width.Max())
-			}
-			if e > 0 && v < t.Entries[e-1] {
-				return failed(name, "table %d: entry %d is %d after %d, entries must not descend", k, e, v, t.Entries[e-1])
-			}
-		}
-	}
-	worst := 0.0
-	for i := range c.n {
-		row := &c.m.Rows[i]
-		if row.Table == simb.NoTable {
-			continue
-		}
-		if c.m.Tables[row.Table].Kind != row.Kind {
-			return failed(name, "state %d is of activation %d, its table of %d", i, row.Kind, c.m.Tables[row.Table].Kind)
-		}
-		worst = max(worst, c.tableError(i))
-	}
-	if math.IsInf(worst, 0) {
-		return failed(name, "a table's error is not finite")
-	}
-	return passed(name, "%d tables, off by at most %.3g", len(c.m.Tables), worst)
-}
-
-// lookUp reads a table as the specification says: directly, or by linear interpolation between
-// entries 256 apart.
-func lookUp(width quant.Width, entries []uint16, t int64) int64 {
-	least, most := width.TableDomain()
-	u := min(max(t, least), most) - least
-	if width == quant.Width7 {
-		return int64(entries[u])
-	}
-	left, right := int64(entries[u/256]), int64(entries[u/256+1])
-	return left + ((right-left)*(u%256)+128)>>8
 }
 
 // requantise returns acc·M/2^S rounded half up.

@@ -25,16 +25,17 @@ type shape struct {
 	loop   bool
 	kinds  []model.Kind // cycled over the states
 	tight  bool         // ranges of states too small: clamps cut
+	levels []int        // states of each level; nil: as loop says
 }
 
 var everyKind = []model.Kind{model.ReLU, model.Identity, model.LeakyReLU, model.Tanh, model.ClippedReLU, model.HardTanh, model.Sigmoid}
 
 var shapes = []shape{
-	{"7 bits, causal, relu", 7, 1, false, []model.Kind{model.ReLU}, false},
-	{"7 bits, loop, every kind", 7, 1, true, everyKind, false},
-	{"7 bits, loop, clipping", 7, 1, true, []model.Kind{model.LeakyReLU, model.ReLU, model.Identity}, true},
-	{"14 bits, loop, every kind", 14, 1, true, everyKind, true},
-	{"14 bits, two planes, causal", 14, 2, false, everyKind, false},
+	{"7 bits, causal, relu", 7, 1, false, []model.Kind{model.ReLU}, false, nil},
+	{"7 bits, loop, every kind", 7, 1, true, everyKind, false, nil},
+	{"7 bits, loop, clipping", 7, 1, true, []model.Kind{model.LeakyReLU, model.ReLU, model.Identity}, true, nil},
+	{"14 bits, loop, every kind", 14, 1, true, everyKind, true, nil},
+	{"14 bits, two planes, causal", 14, 2, false, everyKind, false, nil},
 }
 
 // Places of the plan in the source: input 1 has a point for a box and folds into biases, input 4 is unused;
@@ -64,6 +65,12 @@ func build(seed uint64, s shape) pair {
 	b.segments = []simb.Segment{{States: 3}, {States: 2}}
 	if s.loop {
 		b.segments = []simb.Segment{{States: 2}, {States: 3, Sweeps: 9}, {States: 1}, {States: 1, Sweeps: 4}, {States: 2}}
+	}
+	if s.levels != nil {
+		b.segments = nil
+		for _, states := range s.levels {
+			b.segments = append(b.segments, simb.Segment{States: states})
+		}
 	}
 	for _, segment := range b.segments {
 		b.n += segment.States

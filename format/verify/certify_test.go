@@ -56,15 +56,13 @@ func shortNext(x float32, toward int) float32 {
 
 type ratRange struct{ lo, hi *big.Rat }
 
-func (v ratRange) magnitude() *big.Rat { return larger(abs(v.lo), abs(v.hi)) }
-
 // exact holds what the certificates are made of, dense and rational.
 type exact struct {
 	pair
 	n, q     int
 	columns  int
-	w, delta [][]*big.Rat // W̃ and |W − W̃| by row and plan column
-	b, db    []*big.Rat   // b̃ and |b + folded + Σ (W − W̃)·near − b̃|
+	w, delta [][]*big.Rat // W̃ and W − W̃ by row and plan column
+	b, db    []*big.Rat   // b̃ and b + folded + Σ (W − W̃)·near − b̃
 	r        []*big.Rat   // unit of the accumulator
 	region   []ratRange   // 𝒰
 	near     []*big.Rat   // the real worth of each input's q that is nearest to zero
@@ -121,7 +119,7 @@ func (x *exact) realRow(i int) {
 		scale, zero, source := x.column(i, j)
 		w[j] = mul(mul(v, r), new(big.Rat).Inv(rat(scale)))
 		bias = add(bias, mul(v, rat(zero)))
-		delta[j] = abs(sub(rat(source), w[j]))
+		delta[j] = sub(rat(source), w[j])
 	}
 	x.w, x.delta, x.r = append(x.w, w), append(x.delta, delta), append(x.r, r)
 	x.b = append(x.b, mul(r, bias))
@@ -137,7 +135,7 @@ func (x *exact) realRow(i int) {
 		_, _, source := x.column(i, j)
 		folded = add(folded, mul(sub(rat(source), w[j]), near))
 	}
-	x.db = append(x.db, abs(sub(folded, x.b[i])))
+	x.db = append(x.db, sub(folded, x.b[i]))
 }
 
 // column returns scale, zero and the source's weight of row i at plan column j.
@@ -194,21 +192,23 @@ func plainCurve(k simb.Kind) func(float64) float64 {
 	return nil
 }
 
-// residualOf returns Σ|ΔA| X̄ + Σ|ΔB| |𝒰 − near| + |Δb + ΔB·near| for the given magnitudes of states.
-func (x *exact) residualOf(i int, magnitude []*big.Rat) *big.Rat {
-	sum := x.db[i]
+// residualOf returns the largest |ΔA x + ΔB (u − near) + Δb + ΔB·near| for u in 𝒰 and states in the given ranges.
+func (x *exact) residualOf(i int, states []ratRange) *big.Rat {
+	sum := ratRange{x.db[i], x.db[i]}
 	for j, d := range x.delta[i] {
 		if d.Sign() == 0 {
 			continue
 		}
+		v := ratRange{}
 		if j < 3 {
-			beyond := ratRange{sub(x.region[j].lo, x.near[j]), sub(x.region[j].hi, x.near[j])}
-			sum = add(sum, mul(d, beyond.magnitude()))
-		} else {
-			sum = add(sum, mul(d, magnitude[j-3]))
+			v = ratRange{sub(x.region[j].lo, x.near[j]), sub(x.region[j].hi, x.near[j])}
+		} else if v = states[j-3]; v.lo == nil {
+			continue // not computed yet, nor read
 		}
+		a, b := mul(d, v.lo), mul(d, v.hi)
+		sum = ratRange{add(sum.lo, smaller(a, b)), add(sum.hi, larger(a, b))}
 	}
-	return sum
+	return larger(abs(sum.lo), abs(sum.hi))
 }
 
 // reachOf returns φ(W̃·(𝒰, reach) + b̃ ± ρ) of a state.
@@ -310,21 +310,11 @@ func (x *exact) reachAndBox() {
 	box := x.newClaim()
 	c.Box = box
 	states := make([]ratRange, x.n)
-	magnitudes := func() []*big.Rat {
-		out := make([]*big.Rat, x.n)
-		for i := range out {
-			out[i] = new(big.Rat)
-			if states[i].lo != nil {
-				out[i] = states[i].magnitude()
-			}
-		}
-		return out
-	}
 	step := func(first, end int) bool { // one step of the map on a segment; reports a change
 		changed := false
 		next := make([]ratRange, end)
 		for i := first; i < end; i++ {
-			box.Residual[i] = shortUp(x.residualOf(i, magnitudes()))
+			box.Residual[i] = shortUp(x.residualOf(i, states))
 			v := x.reachOf(i, states, rat(float64(box.Residual[i])))
 			lo, hi := shortDown(v.lo), shortUp(v.hi)
 			changed = changed || lo != c.ReachLo[i] || hi != c.ReachHi[i]
@@ -345,7 +335,7 @@ func (x *exact) reachAndBox() {
 		first = end
 	}
 	x.errors(box, true, func(i int) float32 {
-		return shortUp(x.residualOf(i, magnitudes()))
+		return shortUp(x.residualOf(i, states))
 	})
 }
 
@@ -358,16 +348,19 @@ func (x *exact) certifyCalibrated() {
 	claim := x.newClaim()
 	c.Calibrated = claim
 	x.errors(claim, false, func(i int) float32 {
-		magnitude := make([]*big.Rat, x.n)
-		for j := range magnitude {
-			magnitude[j] = ratRange{rat(float64(c.ReachLo[j])), rat(float64(c.ReachHi[j]))}.magnitude()
+		states := make([]ratRange, x.n)
+		for j := range states {
+			states[j] = ratRange{rat(float64(c.ReachLo[j])), rat(float64(c.ReachHi[j]))}
 			if x.loop[j] < 0 {
 				lo, hi := plainSpan(x.file, j)
-				integers := larger(abs(x.worth(j, lo)), abs(x.worth(j, hi)))
-				magnitude[j] = smaller(magnitude[j], add(integers, rat(float64(claim.State[j]))))
+				e := rat(float64(claim.State[j]))
+				shared := ratRange{larger(states[j].lo, sub(x.worth(j, lo), e)), smaller(states[j].hi, add(x.worth(j, hi), e))}
+				if shared.lo.Cmp(shared.hi) <= 0 {
+					states[j] = shared
+				}
 			}
 		}
-		return shortUp(x.residualOf(i, magnitude))
+		return shortUp(x.residualOf(i, states))
 	})
 }
 
@@ -460,7 +453,7 @@ func (x *exact) certifyWellPosed() {
 		own, off := new(big.Rat), new(big.Rat)
 		for j := range x.n {
 			if x.loop[i] >= 0 && x.loop[i] == x.loop[j] {
-				own, off = add(own, abs(x.w[i][3+j])), add(off, x.delta[i][3+j])
+				own, off = add(own, abs(x.w[i][3+j])), add(off, abs(x.delta[i][3+j]))
 			}
 		}
 		c.VResidual[i] = shortUp(off)
@@ -488,7 +481,7 @@ func (x *exact) certifyLipschitz() {
 			if j >= 3 {
 				g = rat(float64(c.Gain[j-3]))
 			}
-			own, off = add(own, mul(abs(x.w[i][j]), g)), add(off, mul(x.delta[i][j], g))
+			own, off = add(own, mul(abs(x.w[i][j]), g)), add(off, mul(abs(x.delta[i][j]), g))
 		}
 		c.GainResidual[i] = shortUp(off)
 		return shortUp(add(own, rat(float64(c.GainResidual[i]))))

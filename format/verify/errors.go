@@ -7,9 +7,9 @@ import (
 	"github.com/sparse-implicit/sim/format/simb"
 )
 
-// mostRecursion caps the multiplications spent on the K-step recursion of one loop. A compiled loop needs a
-// few million; a file that claims an absurd K must not keep its checker busy for hours.
-const mostRecursion = 8 << 30
+// mostRecursion caps the multiplications spent on the K-step recursions of all loops together. A compiled loop
+// needs a few million; a file that claims an absurd K, or many loops, must not keep its checker busy for hours.
+const mostRecursion = 2 << 30
 
 // errorClaim checks one error certificate: with clipping, the claim for every input of the box; without,
 // the claim for inferences that report no saturation.
@@ -121,9 +121,10 @@ func (c *checker) loopErrors(l *loop, claim *simb.ErrorCertificate, final []floa
 		if inductive && below(now, claimed) {
 			return nil
 		}
-		if uint64(k)*work > mostRecursion {
-			return fmt.Errorf("the loop from state %d: its %d sweeps are too many to check", l.first, l.sweeps)
+		if c.recursion < work {
+			return fmt.Errorf("the loop from state %d: its %d sweeps are too many to check, beside those of other loops", l.first, l.sweeps)
 		}
+		c.recursion -= work
 		advance(steps, now, next)
 		falling, rising := below(next, now), below(now, next)
 		if falling && below(now, claimed) {

@@ -104,6 +104,17 @@ type interval struct{ lo, hi float64 }
 
 func point(x float64) interval { return interval{x, x} }
 
+// everything encloses what is not known.
+var everything = interval{math.Inf(-1), math.Inf(1)}
+
+// narrowed returns what v and w have in common, or v where that is nothing.
+func (v interval) narrowed(w interval) interval {
+	if shared := (interval{max(v.lo, w.lo), min(v.hi, w.hi)}); shared.lo <= shared.hi {
+		return shared
+	}
+	return v
+}
+
 // magnitude bounds the absolute value.
 func (v interval) magnitude() float64 { return max(-v.lo, v.hi) }
 
@@ -114,6 +125,10 @@ func (v interval) distance(x float64) float64 {
 
 func (v interval) add(w interval) interval {
 	return interval{addDown(v.lo, w.lo), addUp(v.hi, w.hi)}
+}
+
+func (v interval) sub(w interval) interval {
+	return interval{subDown(v.lo, w.hi), subUp(v.hi, w.lo)}
 }
 
 func (v interval) widen(by float64) interval {

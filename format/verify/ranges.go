@@ -37,10 +37,14 @@ type checker struct {
 	tables  []tableProof
 	cost    declared
 	wellOK  bool // loops have exactly one equilibrium
+
+	recursion  uint64 // what is left of mostRecursion
+	work       uint64 // what is left of mostWork to the self-tests
+	relaxation int64  // multiplications allowed for a relaxed claim, 0 for the usual
 }
 
 func newChecker(m *simb.Model) *checker {
-	c := &checker{m: m, n: m.States(), p: len(m.Inputs)}
+	c := &checker{m: m, n: m.States(), p: len(m.Inputs), recursion: mostRecursion, work: mostWork}
 	c.loopOf = make([]int, c.n)
 	for i := range c.loopOf {
 		c.loopOf[i] = -1
@@ -218,13 +222,13 @@ func worth(row *simb.Row, q int64) float64 {
 	return float64(row.Scale) * float64(q-int64(row.Zero))
 }
 
-// integerMagnitude returns the largest |worth| that state i can have after an inference.
-func (c *checker) integerMagnitude(i int) float64 {
+// integerReach returns the least and largest worth that state i can have after an inference.
+func (c *checker) integerReach(i int) interval {
 	row := &c.m.Rows[i]
 	if row.Table == simb.NoTable {
 		lo, hi := c.limits(i)
-		return max(-lo, hi)
+		return interval{lo, hi}
 	}
 	t := &c.tables[row.Table]
-	return max(-worth(row, t.span.lo), worth(row, t.span.hi))
+	return interval{worth(row, t.span.lo), worth(row, t.span.hi)}
 }

@@ -164,12 +164,21 @@ func structureCertificates(m *simb.Model) error {
 			certificateField{claim.name + " start", claim.e.Start, witness, false, false},
 			certificateField{claim.name + " output", claim.e.Output, q, false, false})
 	}
+	for _, claim := range []struct {
+		name string
+		e    *simb.RelaxedCertificate
+	}{{"relaxed", c.Relaxed}, {"relaxed calibrated", c.RelaxedCalibrated}} {
+		if claim.e != nil {
+			fields = append(fields, certificateField{claim.name + " output", claim.e.Output, q, false, false},
+				certificateField{claim.name + " realised", claim.e.Realised, q, false, false})
+		}
+	}
 	for _, f := range fields {
 		if err := f.check(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return structureTrees(m)
 }
 
 type certificateField struct {

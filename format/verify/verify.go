@@ -10,9 +10,11 @@
 //	reach       φ(Ã·reach + B̃·𝒰 + b̃ ± ρ) ⊆ reach          proves x* ∈ reach
 //	errors      γ (|Ã| e + |B̃| δu + ρ) + r + cut ≤ e       proves |x̃ − x*| ≤ e
 //	lipschitz   |Ã| g + |B̃| 1 + residual ≤ g               proves |∂y/∂u| ≤ the constants
-//	residuals   |ΔA| X̄ + |ΔB| Ū + |Δb| ≤ ρ                 ties all of it to the float model
+//	residuals   |ΔA·reach + ΔB·𝒰 + Δb| ≤ ρ                 ties all of it to the float model
+//	relaxed     both networks bounded over every box of a tree, by lines that are carried back to the
+//	            inputs: from the file alone against the real model that W̃ is, and against the float model
 //
-// The last line needs the float model (Options.Against); the others the file alone.
+// The residuals, and the last of these, need the float model (Options.Against); the others the file alone.
 //
 // It promises that a report is OK only when every claim that the file makes has been proved, that no
 // input makes it panic, and the same report on every machine. It shares no code with the compiler, and
@@ -20,6 +22,7 @@
 package verify
 
 import (
+	"crypto/ed25519"
 	"fmt"
 
 	"github.com/sparse-implicit/sim/format/model"
@@ -35,10 +38,20 @@ type Options struct {
 	// SourceBytes is the content of the .sim file, compared with the file's source hash; nil skips that.
 	SourceBytes []byte
 
+	// PublicKey is the one that the file must be signed with; nil leaves a signature unchecked.
+	PublicKey ed25519.PublicKey
+
 	// Samples is how many inputs of the box are run through both models and compared with the bounds;
 	// it needs Against. Seed chooses them.
 	Samples int
 	Seed    uint64
+
+	// Open holds limits of opening a file, which replace those that File sets: simb's own, and of weights no
+	// more than eight for each byte of the file and a million.
+	Open []simb.Option
+	// Work is how many multiplications the check of one relaxed claim may take, so that a hostile file
+	// cannot keep its checker busy; 0 stands for 2³⁹, some minutes. A claim beyond it fails.
+	Work int64
 }
 
 // Check is the outcome of one named check. Names are stable.
@@ -90,7 +103,7 @@ func check(m *simb.Model, cost *declared, o Options) *Report {
 		cost = &declared{m.RAMBytes(), m.MACs()}
 	}
 	c := newChecker(m)
-	c.cost = *cost
+	c.cost, c.relaxation = *cost, o.Work
 	c.derive()
 	r.Checks = append([]Check{passed("structure", "%d inputs, %d states, %d outputs, %d weights", c.p, c.n, m.Outputs(), m.Weights.Stored())}, c.alone()...)
 	if o.SourceBytes != nil || o.Against != nil {
@@ -115,6 +128,8 @@ func (c *checker) alone() []Check {
 	return append(checks, wellPosed, c.reachClaim(),
 		c.errorClaim("error-box", c.m.Certificates.Box, true),
 		c.errorClaim("error-calibrated", c.m.Certificates.Calibrated, false),
+		c.relaxed("realised-box", nil, c.m.Certificates.Relaxed, false),
+		c.relaxed("realised-calibrated", nil, c.m.Certificates.RelaxedCalibrated, true),
 		c.lipschitz(), c.selfTest())
 }
 

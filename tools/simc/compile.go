@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
@@ -17,9 +19,9 @@ type compileReport struct {
 }
 
 type compileFlags struct {
-	output, bits, weights, codec, calibrate, box string
-	maxError                                     float64
-	sequence                                     uint64
+	output, bits, weights, codec, calibrate, box, prove string
+	maxError                                            float64
+	sequence                                            uint64
 }
 
 func newCompile(e *env) *cobra.Command {
@@ -31,7 +33,7 @@ func newCompile(e *env) *cobra.Command {
 number, a schedule, the exact memory, the largest number of operations and proved error bounds. What
 cannot be proved is left out. The same model and options give the same bytes on every machine.`,
 		Example: `  simc compile model.sim
-  simc compile controller.sim --bits 14 --weights 16 --box box.csv --max-error 0.01`,
+  simc compile controller.sim --bits 14 --weights 16 --box box.csv --prove 30s --max-error 0.01`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return runCompile(e, args[0], flags) },
 	}
@@ -42,6 +44,7 @@ cannot be proved is left out. The same model and options give the same bytes on 
 	f.StringVar(&flags.codec, "codec", "packed", "how the file holds its numbers: packed (smallest), huff0 (small, for older readers) or raw (usable in place)")
 	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges, as --data of fit")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
+	f.StringVar(&flags.prove, "prove", "", "search for tight error bounds: for a time (30s; bytes depend on the machine) or over a number of parts of the box (4000; 0: undivided)")
 	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
 	f.Uint64Var(&flags.sequence, "sequence", 0, "release counter kept in the file")
 	return command
@@ -105,10 +108,25 @@ func (f *compileFlags) options() (compiler.Options, error) {
 	if o.Codec, known = map[string]simb.Codec{"packed": simb.CodecPacked, "huff0": simb.CodecHuff0, "raw": simb.CodecRaw}[f.codec]; !known {
 		return o, usagef("--codec %s: choose packed, huff0 or raw", f.codec)
 	}
+	if o.Prove, known = parseProve(f.prove); !known {
+		return o, usagef("--prove %s: give a time, as 30s, or a number of boxes, as 4000", f.prove)
+	}
 	if f.maxError < 0 {
 		return o, usagef("--max-error %g: it cannot be negative", f.maxError)
 	}
 	return o, nil
+}
+
+// parseProve reads --prove: a time or a number of boxes, nothing for no search.
+func parseProve(s string) (compiler.Prove, bool) {
+	if s == "" {
+		return compiler.Prove{}, true
+	}
+	if boxes, err := strconv.Atoi(s); err == nil {
+		return compiler.Prove{On: true, Boxes: boxes}, boxes >= 0
+	}
+	limit, err := time.ParseDuration(s)
+	return compiler.Prove{On: true, Time: limit}, err == nil && limit > 0
 }
 
 // prepare applies the declared box and the calibration data to a copy of the model.

@@ -149,7 +149,7 @@ func (e *env) demoStages(ctx context.Context, set *dataset.Set, flags demoFlags,
 			e.say("%-11s %s", pass.Name, pass.Detail)
 		}
 	}
-	checked, err := verifyFile(files[2], files[1], 0, 0)
+	checked, err := verifyFile(files[2], files[1], "", 0, 0)
 	if err != nil {
 		return nil, err
 	}

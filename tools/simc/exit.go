@@ -43,11 +43,11 @@ func refusedf(format string, args ...any) error {
 
 // refusals are the errors of the packages that mean that an input cannot be taken.
 var refusals = []error{
-	model.ErrInvalid, model.ErrMalformed, model.ErrNoEquilibrium,
+	model.ErrInvalid, model.ErrMalformed, model.ErrTooLarge, model.ErrNoEquilibrium,
 	npz.ErrMalformed, npz.ErrTooLarge,
 	onnx.ErrMalformed, onnx.ErrUnsupported, onnx.ErrTooLarge,
 	teacher.ErrUnsupported, teacher.ErrNotChain, teacher.ErrNetwork,
-	simb.ErrNotSimb, simb.ErrVersion, simb.ErrFeature, simb.ErrCorrupt, simb.ErrTooLarge, simb.ErrSignature,
+	simb.ErrNotSimb, simb.ErrVersion, simb.ErrFeature, simb.ErrCorrupt, simb.ErrTooLarge, simb.ErrSignature, simb.ErrKey,
 	compiler.ErrNotWellPosed, compiler.ErrUnfit, compiler.ErrBound,
 	simrt.ErrNotFinite, simrt.ErrNoDecision, simrt.ErrSelfTest,
 	dataset.ErrMalformed, trainer.ErrStates, trainer.ErrBudget, trainer.ErrInfeasible,

@@ -216,6 +216,8 @@ func compiledFacts(file *simb.File, verbose bool) []fact {
 		{"nonzeros", "nnz", m.NNZ()}, stepsFact(m.Weights, groups), {"bytes by part", "bytes_by", bytesBy(file.Info())}, {"RAM bytes", "ram_bytes", m.RAMBytes()}, {"multiply-accumulates", "macs", m.MACs()},
 		{"schedule", "schedule", strings.Join(schedule, ", ")}, {"decision", "decision", []string{"none", "argmax", "argmin"}[m.Decision]},
 		{"error bound, box", "error_bound_box", outputBounds(c.Box)}, {"error bound, unsaturated", "error_bound_calibrated", outputBounds(c.Calibrated)},
+		{"error bound, relaxed", "error_bound_relaxed", relaxedBounds(c.Relaxed)}, {"boxes of it", "relaxed_boxes", leaves(c.Relaxed)},
+		{"relaxed, unsaturated", "error_bound_relaxed_calibrated", relaxedBounds(c.RelaxedCalibrated)},
 		{"Lipschitz constants", "lipschitz", c.Lipschitz}, {"self-tests", "self_tests", len(m.SelfTest)}, {"sequence", "sequence", m.Sequence},
 		{"compiler", "compiler", m.Compiler}, {"source SHA-256", "source_sha256", fmt.Sprintf("%x", m.SourceHash)},
 		{"digest SHA-256", "digest_sha256", fmt.Sprintf("%x", file.Digest())}, {"signed", "signed", file.Signed()},
@@ -259,6 +261,21 @@ func bytesBy(info simb.Info) partBytes {
 		}
 	}
 	return by
+}
+
+func relaxedBounds(e *simb.RelaxedCertificate) []float32 {
+	if e == nil {
+		return nil
+	}
+	return e.Output
+}
+
+// leaves counts the boxes that a relaxed bound was computed on.
+func leaves(e *simb.RelaxedCertificate) int {
+	if e == nil {
+		return 0
+	}
+	return (len(e.Tree) + 1) / 2 // of a binary tree
 }
 
 func outputBounds(e *simb.ErrorCertificate) []float32 {

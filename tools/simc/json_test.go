@@ -56,7 +56,7 @@ func TestJSONKeysAreStable(t *testing.T) {
 			"file nnz nnz_by lambda structure objective_ab objective_cd gap_max norm_a seconds_gram seconds_rows seconds_refine seconds_tune epochs way weight_bits fits " + prefixed("nnz_by.", matrixKeys)},
 		{"convert " + in("t.onnx") + " -o " + in("c.sim"), "file inputs states outputs nnz nnz_by notes " + prefixed("nnz_by.", matrixKeys)},
 		{"compile " + in("m.sim"),
-			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated lipschitz passes passes[].name passes[].detail"},
+			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated error_bound_realised proof lipschitz passes passes[].name passes[].detail"},
 		{"verify " + in("m.simb"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"verify " + in("m.simb") + " --against " + in("m.sim") + " --samples 10", "ok checks checks[].name checks[].ok checks[].detail error_observed"},
 		{"eval " + in("t.onnx") + " " + in("m.sim") + " " + in("m.simb") + " --data " + data, results + " results[].recalls results[].balanced_accuracy"},
@@ -68,8 +68,11 @@ func TestJSONKeysAreStable(t *testing.T) {
 		{"inspect " + in("t.onnx"), "file file_bytes kind nodes parameters"},
 		{"inspect " + in("c.sim"), "file file_bytes kind inputs states outputs nnz nnz_by steps activations decision provenance provenance.source provenance.onnx.graph provenance.onnx.producer " + prefixed("nnz_by.", matrixKeys)},
 		{"inspect " + in("m.simb"), `file file_bytes kind inputs inputs_read states outputs bits nnz steps ram_bytes macs schedule decision
-			error_bound_box error_bound_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
+			error_bound_box error_bound_calibrated error_bound_relaxed relaxed_boxes error_bound_relaxed_calibrated lipschitz self_tests sequence compiler source_sha256 digest_sha256 signed
 			bytes_by ` + prefixed("bytes_by.", "weights inputs rows claims self_test frame")},
+		{"keygen -o " + in("k"), "private public public_key"},
+		{"sign " + in("m.simb") + " --key " + in("k.key") + " --sequence 5", "file file_bytes sequence digest_sha256 public_key"},
+		{"verify " + in("m.simb") + " --key " + in("k.pub"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"man " + t.TempDir(), "folder"},
 	} {
 		var object map[string]any

@@ -84,7 +84,7 @@ Start with 'simc demo'. Exit codes: 0 done, 1 failed, 2 wrong usage or a missing
 	flags.BoolVarP(&e.verbose, "verbose", "v", false, "tell more: a line per pass, section or check")
 	flags.BoolVarP(&e.quiet, "quiet", "q", false, "no progress on standard error")
 	for _, add := range []func(*env) *cobra.Command{
-		newDemo, newTeach, newFit, newConvert, newCompile, newInspect, newVerify, newRun, newEval, newBench, newMan,
+		newDemo, newTeach, newFit, newConvert, newCompile, newInspect, newVerify, newKeygen, newSign, newRun, newEval, newBench, newMan,
 	} {
 		command := add(e)
 		command.Args = usageArgs(command.Args)

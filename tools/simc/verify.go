@@ -16,7 +16,7 @@ type verifyReport struct {
 }
 
 func newVerify(e *env) *cobra.Command {
-	var against string
+	var against, key string
 	var samples int
 	var seed uint64
 	command := &cobra.Command{
@@ -25,28 +25,31 @@ func newVerify(e *env) *cobra.Command {
 		Long: `Verify re-checks what a compiled file claims, from the file alone, by code that shares nothing with the
 compiler: structure and digest, schedule, accumulators, memory, operations, reach, well-posedness, error
 bounds, Lipschitz constants, tables, self-test. With --against the float model it also re-checks that
-the file's residuals bound the difference between the two, and with --samples it compares answers.
+the file's residuals bound the difference between the two, and with --samples it compares answers. With
+--key the file must be signed with the private half of that key.
 
 Exit code 3 when a check fails.`,
 		Example: `  simc verify model.simb
-  simc verify model.simb --against model.sim --samples 10000 --seed 1`,
+  simc verify model.simb --against model.sim --samples 10000 --seed 1
+  simc verify model.simb --key release.pub`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runVerify(e, args[0], against, samples, seed)
+			return runVerify(e, args[0], against, key, samples, seed)
 		},
 	}
 	f := command.Flags()
 	f.StringVar(&against, "against", "", "the float model (.sim) that the file was compiled from")
+	f.StringVar(&key, "key", "", "public key that the file must be signed for (NAME.pub of 'simc keygen')")
 	f.IntVar(&samples, "samples", 0, "random inputs of the box to compare; needs --against")
 	f.Uint64Var(&seed, "seed", 1, "seed of the samples")
 	return command
 }
 
-func runVerify(e *env, path, against string, samples int, seed uint64) error {
+func runVerify(e *env, path, against, key string, samples int, seed uint64) error {
 	if samples < 0 || samples > 0 && against == "" {
 		return usagef("--samples %d: a number of samples needs --against and cannot be negative", samples)
 	}
-	report, err := verifyFile(path, against, samples, seed)
+	report, err := verifyFile(path, against, key, samples, seed)
 	if err != nil {
 		return err
 	}
@@ -70,13 +73,18 @@ func runVerify(e *env, path, against string, samples int, seed uint64) error {
 	return nil
 }
 
-// verifyFile checks a compiled file, against a float model too when one is named.
-func verifyFile(path, against string, samples int, seed uint64) (*verifyReport, error) {
+// verifyFile checks a compiled file, against a float model and a public key too when they are named.
+func verifyFile(path, against, key string, samples int, seed uint64) (*verifyReport, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
 	options := verify.Options{Samples: samples, Seed: seed}
+	if key != "" {
+		if options.PublicKey, err = loadPublicKey(key); err != nil {
+			return nil, err
+		}
+	}
 	if against != "" {
 		if options.Against, options.SourceBytes, err = loadFloatModel(against); err != nil {
 			return nil, err

@@ -13,12 +13,10 @@ import (
 // that says just that. Errors wrap ErrMalformed and name the line: a limit that is not a finite number,
 // lo above hi, another number of lines than inputs.
 func ReadBox(r io.Reader, p int) (lo, hi []float32, err error) {
-	reader := csv.NewReader(r)
+	reader := newRecords(r, 2, defaultMaxBytes)
 	reader.FieldsPerRecord = 2
-	reader.TrimLeadingSpace = true
-	reader.ReuseRecord = true
 	for first := true; ; first = false {
-		record, err := reader.Read()
+		record, err := reader.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}

@@ -26,6 +26,9 @@ func openCIFAR(in folder, o Options) (*Set, error) {
 			test = "test.bin"
 		}
 	}
+	if err := o.features(in.name, cifarPixels); err != nil {
+		return nil, err
+	}
 	set := &Set{Name: in.name, Features: cifarPixels, Image: &Image{Height: 32, Width: 32, Channels: 3, Planar: true}}
 	for _, name := range train {
 		if err := set.addCIFAR(&set.Train, in, name, o); err != nil {
@@ -42,7 +45,7 @@ func batchName(k int) string { return fmt.Sprintf("data_batch_%d.bin", k) }
 
 // addCIFAR appends one file to a part. The first file decides between CIFAR-10 and CIFAR-100.
 func (s *Set) addCIFAR(part *Part, in folder, name string, o Options) error {
-	file, err := in.open(name)
+	file, err := in.open(o.MaxBytes, name)
 	if err != nil {
 		return err
 	}

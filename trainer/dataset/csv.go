@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -20,16 +19,13 @@ const csvTestSeed = 0x637376
 // csvTestShare is the n of "one n-th of the lines is the test part".
 const csvTestShare = 5
 
-// maxCSVBytes caps a CSV file after unpacking.
-const maxCSVBytes = 1 << 32
-
 func openCSV(in folder, name string, o Options) (*Set, error) {
-	file, err := in.open(name)
+	file, err := in.open(o.MaxBytes, name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.close()
-	table, err := readCSV(file, o.MaxElements)
+	table, err := readCSV(file, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.path, err)
 	}
@@ -51,18 +47,11 @@ type table struct {
 
 // readCSV reads lines of numbers with a label at the end. The first line is a header when one of its
 // numbers is not a number, or when its label is not one although all others are.
-func readCSV(r io.Reader, maxElements int64) (*table, error) {
-	limited := &io.LimitedReader{R: r, N: maxCSVBytes}
-	buffered := bufio.NewReaderSize(limited, 1<<16)
-	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(3)
-	}
-	reader := csv.NewReader(buffered)
-	reader.ReuseRecord = true
-	reader.TrimLeadingSpace = true
+func readCSV(r io.Reader, o Options) (*table, error) {
+	reader := newRecords(r, o.MaxFeatures+1, o.MaxBytes)
 	t := &table{}
 	for first := true; ; first = false {
-		record, err := reader.Read()
+		record, err := reader.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -74,19 +63,19 @@ func readCSV(r io.Reader, maxElements int64) (*table, error) {
 			if t.features = len(record) - 1; t.features < 1 {
 				return nil, fmt.Errorf("line %d has one column; inputs and a label, separated by commas, are needed: %w", line, ErrMalformed)
 			}
+			if err := o.features(fmt.Sprintf("line %d", line), t.features); err != nil {
+				return nil, err
+			}
 			if isHeader(record) {
 				continue
 			}
 		}
-		if int64(len(t.x)+t.features) > maxElements {
-			return nil, fmt.Errorf("line %d: more than %d values, the most that is read: %w", line, maxElements, ErrMalformed)
+		if int64(len(t.x)+t.features) > o.MaxElements {
+			return nil, fmt.Errorf("line %d: more than %d values, the most that is read: %w", line, o.MaxElements, ErrMalformed)
 		}
 		if err := t.add(record, line); err != nil {
 			return nil, err
 		}
-	}
-	if limited.N == 0 {
-		return nil, fmt.Errorf("more than %d bytes, the most that is read: %w", int64(maxCSVBytes), ErrMalformed)
 	}
 	t.dropHeader()
 	return t, nil
@@ -96,6 +85,8 @@ func readCSV(r io.Reader, maxElements int64) (*table, error) {
 func csvError(err error) error {
 	var parse *csv.ParseError
 	switch {
+	case errors.Is(err, ErrMalformed):
+		return err
 	case !errors.As(err, &parse):
 		return broken(err)
 	case errors.Is(err, csv.ErrFieldCount):

@@ -24,7 +24,7 @@ func TestCSVReadsLines(t *testing.T) {
 		"no newline at the end":         {"1,2,0\n3,4,1", []float32{1, 2, 3, 4}, []string{"0", "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := readCSV(strings.NewReader(c.text), 100)
+			got, err := readCSV(strings.NewReader(c.text), Options{MaxElements: 100}.orDefault())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func FuzzCSV(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rows, err := readCSV(bytes.NewReader(data), 1<<16)
+		rows, err := readCSV(bytes.NewReader(data), Options{MaxElements: 1 << 16}.orDefault())
 		if err != nil {
 			wantRefusal(t, err, ErrMalformed)
 			return

@@ -42,10 +42,30 @@ type Options struct {
 	Task Task
 	// MaxElements caps the input values of one part, samples × features. Default 2²⁸ (1 GiB).
 	MaxElements int64
+	// MaxBytes caps one file, an unpacked one that ends in .gz, an NPZ as it lies on disk. Default 4 GiB.
+	MaxBytes int64
+	// MaxFeatures caps the input values of one sample. Default 2²².
+	MaxFeatures int
+}
+
+// orDefault fills in what is not set.
+func (o Options) orDefault() Options {
+	if o.MaxElements <= 0 {
+		o.MaxElements = defaultMaxElements
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.MaxFeatures <= 0 {
+		o.MaxFeatures = defaultMaxFeatures
+	}
+	return o
 }
 
 const (
 	defaultMaxElements = 1 << 28
+	defaultMaxBytes    = 4 << 30
+	defaultMaxFeatures = 1 << 22
 	maxClasses         = 1 << 16
 )
 
@@ -103,9 +123,7 @@ const Kinds = "a folder of IDX files (MNIST's names, .gz or not) or of CIFAR bin
 //
 // Errors wrap ErrMissing or ErrMalformed and name the file and the place.
 func Open(spec string, o Options) (*Set, error) {
-	if o.MaxElements <= 0 {
-		o.MaxElements = defaultMaxElements
-	}
+	o = o.orDefault()
 	switch o.Task {
 	case Auto, Classification, Regression:
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"path/filepath"
 	"strings"
@@ -55,8 +56,9 @@ func (s *stream) close() { _ = s.file.Close() }
 // maxDeflateRatio is the largest factor by which deflate can expand: 258 bytes for two bits.
 const maxDeflateRatio = 1032
 
-// open opens one of the names (variants of the same file), plain or .gz.
-func (f folder) open(names ...string) (*stream, error) {
+// open opens one of the names (variants of the same file), plain or .gz. Of a plain one that is larger than
+// `most` nothing is read; reading on behind so many unpacked bytes is an error.
+func (f folder) open(most int64, names ...string) (*stream, error) {
 	name, ok := f.find(names...)
 	if !ok {
 		return nil, fmt.Errorf("%s: no such file, nor with .gz at the end: %w", f.path(names[0]), ErrMissing)
@@ -73,18 +75,45 @@ func (f folder) open(names ...string) (*stream, error) {
 	}
 	s.most = info.Size()
 	if path.Ext(name) != ".gz" {
+		if s.most > most {
+			s.close()
+			return nil, fmt.Errorf("%s: %d bytes, at most %d are read: %w", s.path, s.most, most, ErrMalformed)
+		}
 		return s, nil
 	}
-	s.most *= maxDeflateRatio
-	if s.Reader, err = gzip.NewReader(file); err != nil {
+	s.most = min(s.most, math.MaxInt64/maxDeflateRatio) * maxDeflateRatio
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
 		s.close()
 		return nil, fmt.Errorf("%s: not a gzip file: %w", s.path, broken(err))
 	}
+	s.Reader = &capped{unpacked, most, most}
 	return s, nil
+}
+
+// capped reads no more than so many bytes; one more is an error.
+type capped struct {
+	r          io.Reader
+	left, most int64
+}
+
+func (c *capped) Read(b []byte) (int, error) {
+	if c.left == 0 {
+		if n, err := c.r.Read(b[:min(len(b), 1)]); n == 0 {
+			return 0, err
+		}
+		return 0, fmt.Errorf("it unpacks to more than %d bytes, the most that is read: %w", c.most, ErrMalformed)
+	}
+	n, err := c.r.Read(b[:min(int64(len(b)), c.left)])
+	c.left -= int64(n)
+	return n, err
 }
 
 // broken turns an error of a reader into one that wraps ErrMalformed and says what to do.
 func broken(err error) error {
+	if errors.Is(err, ErrMalformed) { // it says so itself
+		return err
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("the file ends early; fetch it again: %w", ErrMalformed)
 	}

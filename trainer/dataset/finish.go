@@ -8,6 +8,14 @@ import (
 	"math"
 )
 
+// features checks how many input values a sample has.
+func (o Options) features(where string, n int) error {
+	if n > o.MaxFeatures {
+		return fmt.Errorf("%s: a sample has %d values, at most %d are read: %w", where, n, o.MaxFeatures, ErrMalformed)
+	}
+	return nil
+}
+
 // finish checks what every kind of set must satisfy and fills what follows from it: classes, outputs,
 // box and hash. Readers have set the parts, Features, Classes where the format knows it, and the box
 // where unit is false but they know better.

@@ -44,6 +44,9 @@ func openIDX(in folder, o Options) (*Set, error) {
 		part.Labels = widen(labels.data)
 	}
 	set.Features = len(set.Train.X) / max(set.Train.Samples, 1)
+	if err := o.features(set.Name, set.Features); err != nil {
+		return nil, err
+	}
 	set.Image = imageOf(shape)
 	return set.finish(o, true)
 }
@@ -63,7 +66,7 @@ type idx struct {
 }
 
 func readIDXFile(in folder, names []string, o Options) (idx, string, error) {
-	file, err := in.open(names...)
+	file, err := in.open(o.MaxBytes, names...)
 	if err != nil {
 		return idx{}, "", err
 	}

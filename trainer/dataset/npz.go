@@ -11,7 +11,7 @@ import (
 )
 
 func openNPZ(path string, o Options) (*Set, error) {
-	archive, err := npz.Open(path, npz.Limits{MaxElements: o.MaxElements})
+	archive, err := npz.Open(path, npz.Limits{MaxElements: o.MaxElements, MaxBytes: o.MaxBytes})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: %w", err, ErrMissing)
 	}
@@ -58,6 +58,9 @@ func (s *Set) readNPZ(archive *npz.Archive, o Options) (unit bool, err error) {
 			return false, fmt.Errorf("the array X_%s has no samples: %w", suffix, ErrMalformed)
 		}
 		s.Features = x.Len() / part.Samples
+		if err := o.features("the array X_"+suffix, s.Features); err != nil {
+			return false, err
+		}
 		if part.X, err = x.Float32(); err != nil {
 			return false, fmt.Errorf("the array X_%s: %w: %w", suffix, err, ErrMalformed)
 		}

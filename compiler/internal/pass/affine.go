@@ -13,9 +13,16 @@ import (
 // numbers that cancel.
 type affine struct {
 	weights *sparse.Matrix[float64]
-	bias    []Bounded
-	delta   *sparse.Matrix[float64] // ≥ |W − W̃|, on the same pattern; nil: zero
-	inputs  []interval              // the region 𝒰 of inputs, less c
+	bias    []Bounded   // of the float model; of the integers b̃ + W̃c, without an error
+	off     *difference // from the float model; nil: none
+	inputs  []interval  // the region 𝒰 of inputs, less c
+}
+
+// difference is the float model less the integers' real worth.
+type difference struct {
+	weights []float64               // W − W̃, in the order of the entries, nearly
+	sizes   *sparse.Matrix[float64] // ≥ |W − W̃| by as much as the weights may be off here
+	bias    []Bounded               // b + Wc − b̃ − W̃c
 }
 
 // column returns the range of column j, an input's less c, given the states' reach.
@@ -26,20 +33,29 @@ func (f *affine) column(j int32, states reach) interval {
 	return states[int(j)-len(f.inputs)]
 }
 
-// residual returns ρ of row i: |ΔW|·|(u − c, x)| + |Δb + ΔW·c|, an upper bound, given the magnitudes of states.
-func (f *affine) residual(i int, magnitude func(state int) float64) float64 {
-	sum := f.bias[i].Error
-	if f.delta != nil {
-		cols, values := f.delta.Row(i)
-		for k, j := range cols {
-			if int(j) < len(f.inputs) {
-				sum += times(values[k], f.inputs[j].magnitude())
-			} else {
-				sum += times(values[k], magnitude(int(j)-len(f.inputs)))
-			}
-		}
+// residual returns ρ of row i: the largest |ΔW·(u − c, x) + Δb + ΔW·c|, an upper bound, given the ranges of
+// states. States of one sign count half of what |ΔW| times their magnitude would.
+func (f *affine) residual(i int, states func(state int) interval) float64 {
+	if f.off == nil {
+		return float64(f.bias[i].Error * (1 + slack))
 	}
-	return float64(sum * (1 + slack))
+	bias := f.off.bias[i]
+	lo, hi, size, unsure := bias.Value, bias.Value, math.Abs(bias.Value), bias.Error
+	for k := f.weights.Indptr[i]; k < f.weights.Indptr[i+1]; k++ {
+		v := interval{}
+		if j := int(f.weights.Indices[k]); j < len(f.inputs) {
+			v = f.inputs[j]
+		} else {
+			v = states(j - len(f.inputs))
+		}
+		d, most := f.off.weights[k], v.magnitude()
+		a, b := times(d, v.lo), times(d, v.hi)
+		lo += min(a, b)
+		hi += max(a, b)
+		size += times(math.Abs(d), most)
+		unsure += times(f.off.sizes.Data[k]-math.Abs(d), most)
+	}
+	return float64((max(hi, -lo)+unsure)*(1+slack)) + times(size, slack)
 }
 
 // preactivation returns a range of z_i that holds for every input of 𝒰 and states in their reach.

@@ -42,7 +42,7 @@ func (p *Program) Certify() (string, error) {
 		c.rounding[i] = c.roundingOf(i)
 	}
 	c.claimErrors()
-	p.real = c.real
+	p.real, p.certified = c.real, c
 	c.lipschitz()
 	return c.summary(), nil
 }
@@ -157,7 +157,7 @@ func (c *certifier) summary() string {
 // where only proofs limit them, and reports whether that changes anything: a clamp inside that range
 // costs an error, in loops many times over. It forgets the certificates.
 func (p *Program) Widen() bool {
-	if p.Certificates.Box == nil {
+	if p.Certificates.Box == nil || p.narrowed { // what states may reach by intervals is no measure then
 		return false
 	}
 	changed := false
@@ -190,7 +190,7 @@ func (c *certifier) wellPosed() error {
 		}
 		v := c.well.V[first:end]
 		own := multiply(absolute(c.loopBlock(c.real.weights, first, end)), v)
-		off := multiply(c.loopBlock(c.real.delta, first, end), v)
+		off := multiply(c.loopBlock(c.real.off.sizes, first, end), v)
 		enclosing := 0.0
 		for i := range v {
 			residual := up32(off[i] * (1 + slack))
@@ -283,16 +283,16 @@ func (c *certifier) cut(i int) float64 {
 	return float64(over * (1 + slack))
 }
 
-// integerReach returns the largest |worth| that state i can have.
-func (c *certifier) integerReach(i int) float64 {
+// integerReach returns the least and largest worth that state i can have, exactly.
+func (c *certifier) integerReach(i int) interval {
 	row := &c.Rows[i]
 	lo, hi := int(row.Lo), int(row.Hi)
 	if row.Table != simb.NoTable {
 		entries := c.Tables[row.Table].Entries
 		lo, hi = int(entries[0]), int(entries[len(entries)-1])
 	}
-	steps := max(abs64(int64(lo)-int64(row.Zero)), abs64(int64(hi)-int64(row.Zero)))
-	return float64(float64(row.Scale) * float64(steps) * (1 + slack))
+	scale, zero := float64(row.Scale), int(row.Zero)
+	return interval{float64(scale * float64(lo-zero)), float64(scale * float64(hi-zero))}
 }
 
 func finite(columns ...[]float32) bool {

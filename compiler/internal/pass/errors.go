@@ -30,16 +30,16 @@ func (c *certifier) errors(residuals []float32) (*simb.ErrorCertificate, []ownEr
 	if overBox {
 		out.Residual = residuals
 	}
-	magnitude := func(j int) float64 {
+	ranges := func(j int) interval {
 		if inLoop[j] {
-			return c.proved.magnitude(j)
+			return c.proved[j]
 		}
-		return min(c.proved.magnitude(j), float64((c.integerReach(j)+float64(out.State[j]))*(1+slack)))
+		return narrowed(c.proved[j], c.integerReach(j), float64(out.State[j]))
 	}
 	adds := make([]ownError, n+q)
 	own := func(i int) float64 { // what does not depend on the states' errors
 		if !overBox {
-			out.Residual[i] = c.roundResidual(i, c.real.residual(i, magnitude), c.overBox[i])
+			out.Residual[i] = c.roundResidual(i, c.real.residual(i, ranges), c.overBox[i])
 		}
 		adds[i] = c.ownErrorOf(i, out.Residual[i], overBox)
 		return adds[i].total()
@@ -72,6 +72,21 @@ func (c *certifier) errors(residuals []float32) (*simb.ErrorCertificate, []ownEr
 		out.Output[k] = c.roundFigure(c.through(n+k, out.State, own(n+k)))
 	}
 	return out, adds
+}
+
+// narrowed returns what is left of a state's proved range where its integers, which reach `worth`, are off by at
+// most e. Where hardly anything is, no inference is without a saturation, and the proved range stands: a
+// checker's may differ by as much.
+func narrowed(proved, worth interval, e float64) interval {
+	shared := interval{max(proved.lo, worth.lo), min(proved.hi, worth.hi)}
+	if shared.hi-shared.lo < 0.01*min(proved.hi-proved.lo, worth.hi-worth.lo) {
+		return proved
+	}
+	lo, hi := worth.lo-e, worth.hi+e
+	return interval{
+		max(proved.lo, lo-float64(slack*(math.Abs(worth.lo)+e))),
+		min(proved.hi, hi+float64(slack*(math.Abs(worth.hi)+e))),
+	}
 }
 
 // ownErrorOf returns what row i adds, given its residual as stored.

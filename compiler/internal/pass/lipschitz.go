@@ -15,7 +15,7 @@ func (c *certifier) lipschitz() {
 	sum := func(i int) float64 {
 		own, off := 0.0, 0.0
 		cols, values := c.real.weights.Row(i)
-		_, deltas := c.real.delta.Row(i)
+		_, deltas := c.real.off.sizes.Row(i)
 		for k, j := range cols {
 			weight := 1.0
 			if s := c.stateColumn(j); s >= 0 {

@@ -122,8 +122,8 @@ func short(v interval) interval {
 // reach is an interval per state.
 type reach []interval
 
-// magnitude returns the largest |x| of state j.
-func (r reach) magnitude(j int) float64 { return r[j].magnitude() }
+// of returns the range of state j.
+func (r reach) of(j int) interval { return r[j] }
 
 // bounded reports whether every state's range is finite.
 func (r reach) bounded() bool {

@@ -14,44 +14,31 @@ import (
 // leads to an output are removed, which changes no answer; so are inputs that nothing reads and inputs
 // whose box is a point, which fold into the bias.
 func (p *Program) Prune() string {
+	if p.equations == nil {
+		p.load()
+	}
 	m := p.Source
-	a, b, c, d := m.A.Compact(), m.B.Compact(), m.C.Compact(), m.D.Compact()
-	alive := make([]bool, m.States())
-	var work []int
-	reach := func(cols []int32) {
-		for _, j := range cols {
-			if !alive[j] {
-				alive[j] = true
-				work = append(work, int(j))
+	read := make([]bool, m.Inputs())
+	reads := func(i int) {
+		for _, t := range p.equations[i].terms {
+			if int(t.column) < len(read) {
+				read[t.column] = true
 			}
 		}
 	}
-	reach(c.Indices)
-	for len(work) > 0 {
-		i := work[len(work)-1]
-		work = work[:len(work)-1]
-		cols, _ := a.Row(i)
-		reach(cols)
-	}
-	for i, keep := range alive {
+	for i, keep := range p.alive() {
 		if keep {
 			p.States = append(p.States, i)
+			reads(i)
 		}
 	}
-	read := make([]bool, m.Inputs())
-	for _, i := range p.States {
-		cols, _ := b.Row(i)
-		for _, j := range cols {
-			read[j] = true
-		}
-	}
-	for _, j := range d.Indices {
-		read[j] = true
+	for k := range m.Outputs() {
+		reads(m.States() + k)
 	}
 	points := 0
 	for j, used := range read {
 		switch {
-		case used && m.InputLo[j] == m.InputHi[j]:
+		case used && p.pointInput(int32(j)):
 			points++
 		case used:
 			p.Inputs = append(p.Inputs, j)
@@ -64,15 +51,7 @@ func (p *Program) Prune() string {
 // Schedule orders the states so that each comes after what it reads: states outside cycles in levels
 // of independent ones, every cycle as a loop of its own. It then lays the weights out in plan order.
 func (p *Program) Schedule() string {
-	planned := make([]int, p.Source.States()) // position among p.States, or −1
-	for i := range planned {
-		planned[i] = -1
-	}
-	for k, i := range p.States {
-		planned[i] = k
-	}
-	a := p.Source.A.Compact().SelectRows(p.States).MapColumns(len(p.States), planned)
-	order, segments := schedule(a)
+	order, segments := schedule(p.graph(p.States))
 	states := make([]int, len(order))
 	for k, i := range order {
 		states[k] = p.States[i]
@@ -91,7 +70,7 @@ func (p *Program) Schedule() string {
 }
 
 // schedule returns the states of the graph of A in an order of computation, and its segments.
-func schedule(a *sparse.Matrix[float32]) ([]int, []simb.Segment) {
+func schedule(a *sparse.Matrix[float64]) ([]int, []simb.Segment) {
 	components := sparse.Components(a)
 	depth := make([]int, a.Rows) // of the state's component: longest path of components that lead to it
 	member := make([]int, a.Rows)
@@ -155,62 +134,82 @@ func schedule(a *sparse.Matrix[float32]) ([]int, []simb.Segment) {
 	return order, segments
 }
 
-// layOut builds the stacked matrix [B A; D C] in plan order and the biases with folded inputs.
+// layOut builds the stacked matrix [B A; D C] in plan order and the biases with what is folded.
 func (p *Program) layOut() {
-	m := p.Source
 	n, q, width := p.states(), p.outputs(), len(p.Inputs)
-	inputColumn := make([]int, m.Inputs())
-	for j := range inputColumn {
-		inputColumn[j] = -1
+	columns := make([]int32, p.Source.Inputs()+p.Source.States()) // of the source: where they are in the plan, or −1
+	for j := range columns {
+		columns[j] = -1
 	}
 	for k, j := range p.Inputs {
-		inputColumn[j] = k
-	}
-	stateColumn := make([]int, m.States())
-	for i := range stateColumn {
-		stateColumn[i] = -1
+		columns[j] = int32(k)
 	}
 	for k, i := range p.States {
-		stateColumn[i] = width + k
+		columns[p.Source.Inputs()+i] = int32(width + k)
 	}
-	outputs := make([]int, q)
-	for k := range outputs {
-		outputs[k] = k
-	}
-	total := width + n
-	p.Weights = sparse.New[float32](n+q, total)
+	p.Weights, p.weightError = sparse.New[float64](n+q, width+n), nil
 	p.Bias = make([]Bounded, n+q)
-	fill := func(row int, inputs, states *sparse.Matrix[float32], source int, bias float32) {
-		left := inputs.SelectRows([]int{source}).Compact()
-		p.Bias[row] = p.foldInputs(left, bias, inputColumn)
-		plan := left.MapColumns(total, inputColumn)
-		p.Weights.AppendRow(row, plan.Indices, plan.Data)
-		plan = states.SelectRows([]int{source}).Compact().MapColumns(total, stateColumn)
-		p.Weights.AppendRow(row, plan.Indices, plan.Data)
+	var errors []float64
+	inexact := false
+	for k := range p.Bias {
+		e := p.equationOf(k)
+		p.Bias[k] = p.foldedBias(e)
+		var kept []term
+		for _, t := range e.terms {
+			if t.column = columns[t.column]; t.column >= 0 {
+				kept = append(kept, t)
+			}
+		}
+		slices.SortFunc(kept, func(a, b term) int { return cmp.Compare(a.column, b.column) })
+		for _, t := range kept {
+			p.Weights.Indices, p.Weights.Data = append(p.Weights.Indices, t.column), append(p.Weights.Data, t.weight.Value)
+			errors = append(errors, t.weight.Error)
+			inexact = inexact || !t.weight.exactly()
+		}
+		p.Weights.Indptr[k+1] = int32(len(p.Weights.Indices))
 	}
-	for k, i := range p.States {
-		fill(k, m.B, m.A, i, m.StateBias[i])
-	}
-	for k := range outputs {
-		fill(n+k, m.D, m.C, k, m.OutputBias[k])
+	if inexact {
+		p.weightError = errors
 	}
 }
 
-// foldInputs adds the inputs that left the plan, each at the point that its box is, to a bias.
-func (p *Program) foldInputs(row *sparse.Matrix[float32], bias float32, inputColumn []int) Bounded {
-	sum := Bounded{Value: float64(bias)}
-	size, terms := math.Abs(sum.Value), 0
-	for k, j := range row.Indices {
-		if inputColumn[j] >= 0 {
+// equationOf returns the equation of row i of the plan.
+func (p *Program) equationOf(i int) *equation {
+	if i < p.states() {
+		return &p.equations[p.States[i]]
+	}
+	return &p.equations[p.Source.States()+i-p.states()]
+}
+
+// foldedBias adds to an equation's bias what it reads of inputs whose box is a point and of constant states.
+func (p *Program) foldedBias(e *equation) Bounded {
+	sum := e.bias
+	size, terms, spread := math.Abs(sum.Value), 0, 0.0
+	for _, t := range e.terms {
+		value, folded := p.constantOf(t.column)
+		if !folded {
 			continue
 		}
-		term := float64(row.Data[k]) * float64(p.Source.InputLo[j]) // exact: 24 + 24 bits
+		term := float64(t.weight.Value * value.Value) // exact where both are float32
 		sum.Value = float64(sum.Value + term)
 		size += math.Abs(term)
+		spread += t.weight.times(value).Error
 		terms++
 	}
 	if terms > 0 {
-		sum.Error = size * float64(terms+1) * 0x1p-52
+		sum.Error += float64(size*float64(terms+1)*0x1p-52) + spread
 	}
 	return sum
+}
+
+// constantOf returns the value of column j of an equation where it is known: an input whose box is a point, a state
+// that is constant.
+func (p *Program) constantOf(j int32) (Bounded, bool) {
+	if s := p.sourceState(j); s >= 0 {
+		if p.constant[s] == nil {
+			return Bounded{}, false
+		}
+		return *p.constant[s], true
+	}
+	return Bounded{Value: float64(p.Source.InputLo[j])}, p.pointInput(j)
 }

@@ -36,10 +36,14 @@ type Program struct {
 	Options Options
 	Source  *model.Model
 
-	States  []int // source index of each state of the plan, in the order of computation
-	Inputs  []int // source index of each input of the plan, ascending
-	Weights *sparse.Matrix[float32]
-	Bias    []Bounded // what each row adds: b or d with the folded inputs, n + q
+	equations []equation // the source's rows, states first, then outputs, as Simplify leaves them
+	constant  []*Bounded // per source state: its value where it is proved constant
+
+	States      []int // source index of each state of the plan, in the order of computation
+	Inputs      []int // source index of each input of the plan, ascending
+	Weights     *sparse.Matrix[float64]
+	weightError []float64 // of each entry of Weights: what it may be off by; nil: nothing
+	Bias        []Bounded // what each row adds: b or d with what is folded, n + q
 
 	Segments   []simb.Segment // Sweeps is 1 for loops until Sweeps decides
 	InputPlan  []simb.Input
@@ -67,13 +71,14 @@ type Program struct {
 	Certificates simb.Certificates
 	real         *affine    // the integers' real worth
 	own          []ownError // what each row adds to the errors over the box
+	certified    *certifier
+	narrowed     bool // ranges are proved over the declared box by relaxation
+	Proof        Proof
 	SelfTest     []simb.SelfTestCase
 }
 
-// Bounded is a real number known up to an error: it lies within Error of Value.
-type Bounded struct {
-	Value, Error float64
-}
+// Proof says what bounds by relaxation took.
+type Proof struct{ Boxes int }
 
 // states and inputs of the plan.
 func (p *Program) states() int { return len(p.States) }

@@ -37,7 +37,7 @@ func (p *Program) promotedRows() string {
 // other does not see.
 func (p *Program) Fork(promoted []bool) *Program {
 	fork := *p
-	fork.floatReach = slices.Clone(p.floatReach)
+	fork.floatReach, fork.floatSums = slices.Clone(p.floatReach), slices.Clone(p.floatSums)
 	fork.Segments = slices.Clone(p.Segments)
 	fork.Promoted = promoted
 	fork.Tables, fork.SelfTest, fork.own = nil, nil, nil

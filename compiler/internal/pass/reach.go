@@ -15,7 +15,7 @@ func (p *Program) reaches(f *affine, well *WellPosed, round func(i int, residual
 	states := make(reach, p.states())
 	residuals := make([]float32, p.states()+p.outputs())
 	put := func(i int) {
-		residuals[i] = round(i, f.residual(i, states.magnitude), residuals[max(i-1, 0)])
+		residuals[i] = round(i, f.residual(i, states.of), residuals[max(i-1, 0)])
 	}
 	step := func(i int) interval {
 		put(i)
@@ -51,7 +51,7 @@ func (p *Program) encloseLoop(f *affine, well *WellPosed, states reach, first, e
 	}
 	t := 0.0
 	for i := first; i < end; i++ {
-		residual := f.residual(i, states.magnitude)
+		residual := f.residual(i, states.of)
 		outside := f.preactivation(i, states, float64(residual*(1+shortError))).magnitude() + math.Abs(p.activation(i).Apply(0))
 		room := 1 - well.Enclosing[i]
 		if !(room > 0) {
@@ -108,7 +108,7 @@ func (p *Program) coverSweeps(f *affine, states reach) {
 		for range most {
 			moved := false
 			for i := first; i < end; i++ {
-				v := activate(p.activation(i), f.preactivation(i, states, f.residual(i, states.magnitude)))
+				v := activate(p.activation(i), f.preactivation(i, states, f.residual(i, states.of)))
 				v = interval{min(v.lo, states[i].lo), max(v.hi, states[i].hi)}
 				moved = moved || v.hi-v.lo > float64((states[i].hi-states[i].lo)*(1+still))
 				next[i-first] = v

@@ -7,7 +7,6 @@ import (
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
-	"github.com/sparse-implicit/sim/format/sparse"
 )
 
 // How ranges become scales: a calibrated range is widened by quant.CalibrationHeadroom, a proved one by
@@ -41,7 +40,7 @@ func (p *Program) Ranges() (string, error) {
 		}
 		p.InputPlan[k] = simb.Input{Source: int32(j), Scale: scale, Zero: zero, Lo: lo, Hi: hi}
 	}
-	f := &affine{weights: widened(p.Weights), bias: make([]Bounded, len(p.Bias)), inputs: p.inputRegion()}
+	f := &affine{weights: p.Weights, bias: make([]Bounded, len(p.Bias)), inputs: p.inputRegion()}
 	for i := range f.bias {
 		f.bias[i] = p.nearestValue(i)
 	}
@@ -50,7 +49,7 @@ func (p *Program) Ranges() (string, error) {
 	p.floatSums = make(reach, p.states())
 	widest, unbounded := 0.0, 0
 	for i, v := range p.floatReach {
-		p.floatSums[i] = f.preactivation(i, p.floatReach, f.residual(i, p.floatReach.magnitude))
+		p.floatSums[i] = f.preactivation(i, p.floatReach, f.residual(i, p.floatReach.of))
 		if !v.bounded() {
 			unbounded++
 			continue
@@ -61,14 +60,6 @@ func (p *Program) Ranges() (string, error) {
 		return fmt.Sprintf("%d states are not proved to stay within float32, widest range of the others %.4g", unbounded, widest), nil
 	}
 	return fmt.Sprintf("widest proved state range %.4g", widest), nil
-}
-
-func widened(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
-	out := &sparse.Matrix[float64]{Rows: m.Rows, Cols: m.Cols, Indptr: m.Indptr, Indices: m.Indices, Data: make([]float64, len(m.Data))}
-	for k, v := range m.Data {
-		out.Data[k] = float64(v)
-	}
-	return out
 }
 
 // inputRegion returns 𝒰 less c: how far from nearestInput the reals are that quantise to an input of the

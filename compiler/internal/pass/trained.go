@@ -153,7 +153,7 @@ func (p *Program) trainedRow(i int, unit float32, loop bool) (bits int, ok bool)
 	cols, values := p.Weights.Row(i)
 	levels := p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]]
 	for k, j := range cols {
-		if p.columnSteps(j) > 0 && int32(levels[k]) != quant.Level(values[k], float32(p.columnScale(j)), scale, p.Options.Levels) {
+		if p.columnSteps(j) > 0 && int32(levels[k]) != quant.Level(float32(values[k]), float32(p.columnScale(j)), scale, p.Options.Levels) {
 			return 0, false
 		}
 	}

@@ -2,7 +2,6 @@ package pass
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/sparse-implicit/sim/format/simb"
@@ -20,7 +19,7 @@ type WellPosed struct {
 
 // ProveWellPosed finds the witness for the float model, or refuses it.
 func (p *Program) ProveWellPosed() (string, error) {
-	absolute := absoluteRows(p.Weights)
+	magnitudes := absolute(p.Weights)
 	p.Wellposed = WellPosed{Kind: "causal"}
 	err := p.eachSegment(func(segment *simb.Segment, first, end int) error {
 		if segment.Sweeps == 0 {
@@ -30,7 +29,7 @@ func (p *Program) ProveWellPosed() (string, error) {
 		if well.V == nil {
 			well.Kind, well.V, well.Enclosing = "norm", make([]float64, p.states()), make([]float64, p.states())
 		}
-		loop := p.loopBlock(absolute, first, end)
+		loop := p.loopBlock(magnitudes, first, end)
 		v, kappa := ones(end-first), rowRatio(loop, ones(end-first))
 		if !(kappa < 1) {
 			well.Kind = "perron"
@@ -65,14 +64,6 @@ func (p *Program) loopBlock(m *sparse.Matrix[float64], first, end int) *sparse.M
 			out.Data = append(out.Data, values[k])
 		}
 		out.Indptr[i-first+1] = int32(len(out.Indices))
-	}
-	return out
-}
-
-func absoluteRows(m *sparse.Matrix[float32]) *sparse.Matrix[float64] {
-	out := &sparse.Matrix[float64]{Rows: m.Rows, Cols: m.Cols, Indptr: m.Indptr, Indices: m.Indices, Data: make([]float64, len(m.Data))}
-	for k, v := range m.Data {
-		out.Data[k] = math.Abs(float64(v))
 	}
 	return out
 }

@@ -8,7 +8,8 @@ import (
 
 // Mutate returns a file made from a valid one by up to three changes, with checksums (mostly) and digest
 // right, so that what refuses it must be something else. Changes are to bytes, words and offsets of the
-// frame, to counts and other fields, to lines of the directory, and to the contents of sections.
+// frame, to counts and other fields, to lines of the directory, and to the contents of sections, byte by byte
+// and number by number (see Edge).
 func Mutate(rng *rand.Rand, valid []byte) []byte {
 	data := append([]byte(nil), valid...)
 	for range 1 + rng.IntN(3) {
@@ -16,7 +17,7 @@ func Mutate(rng *rand.Rand, valid []byte) []byte {
 		if !ok {
 			break
 		}
-		mutations := []func(*rand.Rand, *Layout, []byte) []byte{anyBytes, frameBytes, swapOffsets, fields, directoryLine, storedBytes, contents, contents, resize}
+		mutations := []func(*rand.Rand, *Layout, []byte) []byte{anyBytes, frameBytes, swapOffsets, fields, directoryLine, storedBytes, contents, contents, resize, edge, edge, edge}
 		data = mutations[rng.IntN(len(mutations))](rng, l, data)
 	}
 	if rng.IntN(8) == 0 {
@@ -169,7 +170,8 @@ type section struct {
 }
 
 // contentsOf returns copies of the decoded sections of a file, those of a packed one in the order of other
-// files: it is written anew as one of them, without the feature bit.
+// files, and makes of its frame that of a file with raw sections: without the features of their coding, for
+// readers of the version that this takes.
 func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
 	for _, s := range l.Sections {
 		raw, ok := decode(l, data, s)
@@ -191,8 +193,12 @@ func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
 				list = append(list, section{e.id, e.bytes, raw})
 			}
 		}
-		if at := l.Fields[2]; at[1] > at[0] {
-			data[at[0]] &^= 16
+	}
+	const huff0, packed, derived = 1, 16, 32
+	if features, reader := l.Fields[2], l.Fields[1]; features[1] > features[0] {
+		data[features[0]] &^= huff0 | packed
+		if data[features[0]]&derived == 0 && reader[1] > reader[0] {
+			data[reader[0]] = 1
 		}
 	}
 	return list, true

@@ -47,6 +47,7 @@ var packedElements = []struct {
 	{85, 4, 'f', claimed(2, witness)}, {86, 4, 'f', claimed(2, rows)}, {87, 4, 'f', claimed(2, witness)}, {88, 4, 'f', claimed(2, outputs)},
 	{89, 4, 'f', claimed(4, witness)}, {90, 4, 'f', claimed(4, rows)}, {91, 4, 'f', claimed(4, witness)}, {92, 4, 'f', claimed(4, outputs)},
 	{93, 4, 'f', claimed(8, outputs)}, {94, 4, 'f', claimed(8, witness)}, {95, 4, 'f', claimed(8, rows)},
+	{96, 1, 'u', claimed(32, one)}, {97, 4, 'f', claimed(32, outputs)}, {98, 4, 'f', claimed(32, outputs)}, {99, 4, 'f', claimed(64, outputs)}, {100, 4, 'f', claimed(64, outputs)},
 }
 
 func one(*unpacked) int        { return 1 }
@@ -113,6 +114,9 @@ func unpack(l *Layout, data []byte, s Section) (u *unpacked, ok bool) {
 	}
 	for _, e := range packedElements {
 		if n := e.count(u); n > 0 && u.plain(1) == 1 {
+			if e.id == 96 {
+				n = 1 + int(u.plain(20)) // a tree tells how many nodes it has
+			}
 			u.column(e.id, e.bytes, e.form, n)
 		}
 	}

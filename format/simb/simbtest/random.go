@@ -26,6 +26,7 @@ type Options struct {
 	NoLoops   bool
 	OnePlane  bool
 	NoClaims  bool // no certificates
+	Relaxed   bool // both claims of relaxed bounds; else chance makes them where there are no loops
 	Derived   bool // witnesses left out, where there are no loops and a claim is made
 	SelfTests int  // cases; chance takes 0 to 2
 }
@@ -49,6 +50,9 @@ func Random(rng *rand.Rand, o Options) *simb.Model {
 		g.m.Certificates = g.m.Certificates.Derive()
 	}
 	g.selfTests()
+	if loops, _ := g.m.LoopStates(); !o.NoClaims && loops == 0 {
+		g.relaxed()
+	}
 	return g.m
 }
 
@@ -281,6 +285,33 @@ func (g *generator) certificates() {
 	}
 	if g.IntN(2) == 0 {
 		c.Lipschitz, c.Gain, c.GainResidual = vector(q, false), vector(n, false), vector(n+q, false)
+	}
+}
+
+// relaxed claims bounds by relaxation, of no truth and with a tree of chance, in one model of three or when
+// told to.
+func (g *generator) relaxed() {
+	certificate := func() *simb.RelaxedCertificate {
+		e := &simb.RelaxedCertificate{Output: make([]float32, g.Outputs), Realised: make([]float32, g.Outputs)}
+		for k := range g.Outputs {
+			e.Output[k], e.Realised[k] = float32(g.Float64()), float32(g.Float64())
+		}
+		return e
+	}
+	if g.Relaxed || g.IntN(3) == 0 {
+		e := certificate()
+		g.m.Certificates.Relaxed = e
+		for open := 1; open > 0; open-- {
+			cut := 0
+			if len(e.Tree) < 40 && g.IntN(2) == 0 {
+				cut = 1 + g.IntN(min(g.Inputs, 254))
+				open += 2
+			}
+			e.Tree = append(e.Tree, uint8(cut))
+		}
+	}
+	if g.Relaxed || g.IntN(3) == 0 {
+		g.m.Certificates.RelaxedCalibrated = certificate()
 	}
 }
 

@@ -51,8 +51,8 @@ static int64_t zigzag(uint32_t v) { return v % 2 ? -(int64_t)(v / 2) - 1 : v / 2
 
 /* [4] Columns: bytes of an element, what it is, how many there are, the claim that it belongs to. */
 enum { NUMBER, ZIGZAG, REAL, LONG, PLAIN };
-enum { INPUTS = 1, STATES, OUTPUTS, ROWS, TABLES, ENTRIES, SEGMENTS, TESTS, ANSWERS, CURVED, PARAMETRISED, LEAKY, ONE, WITNESS };
-static const struct { int bytes, form, count, claim; } columns[96] = {
+enum { INPUTS = 1, STATES, OUTPUTS, ROWS, TABLES, ENTRIES, SEGMENTS, TESTS, ANSWERS, CURVED, PARAMETRISED, LEAKY, ONE, WITNESS, NODES };
+static const struct { int bytes, form, count, claim; } columns[101] = {
     [10] = {4, NUMBER, INPUTS, 0}, [11] = {4, REAL, INPUTS, 0}, [12] = {4, ZIGZAG, INPUTS, 0}, [13] = {4, REAL, INPUTS, 0}, [14] = {4, REAL, INPUTS, 0},
     [20] = {4, NUMBER, STATES, 0}, [21] = {4, REAL, STATES, 0}, [22] = {2, NUMBER, STATES, 0}, [23] = {2, NUMBER, STATES, 0},
     [24] = {2, NUMBER, STATES, 0}, [25] = {1, NUMBER, STATES, 0}, [26] = {1, NUMBER, STATES, 0}, [27] = {2, NUMBER, CURVED, 0},
@@ -65,6 +65,7 @@ static const struct { int bytes, form, count, claim; } columns[96] = {
     [85] = {4, REAL, WITNESS, 2}, [86] = {4, REAL, ROWS, 2}, [87] = {4, REAL, WITNESS, 2}, [88] = {4, REAL, OUTPUTS, 2},
     [89] = {4, REAL, WITNESS, 4}, [90] = {4, REAL, ROWS, 4}, [91] = {4, REAL, WITNESS, 4}, [92] = {4, REAL, OUTPUTS, 4},
     [93] = {4, REAL, OUTPUTS, 8}, [94] = {4, REAL, WITNESS, 8}, [95] = {4, REAL, ROWS, 8},
+    [96] = {1, NUMBER, NODES, 32}, [97] = {4, REAL, OUTPUTS, 32}, [98] = {4, REAL, OUTPUTS, 32}, [99] = {4, REAL, OUTPUTS, 64}, [100] = {4, REAL, OUTPUTS, 64},
 };
 
 static uint64_t of_kinds(int least, int most) {
@@ -89,6 +90,7 @@ static uint64_t count_of(int id) {
     case PARAMETRISED: return of_kinds(2, 4);
     case LEAKY: return of_kinds(3, 3);
     case ONE: return 1;
+    case NODES: return 1; /* what is there tells how many */
     case WITNESS: return scalar(2, 8) & 32 ? 0 : states;
     }
     return 0;
@@ -192,9 +194,9 @@ static void unpack_weights(void) {
 static void unpack(const uint8_t *from, const uint8_t *end) {
     stored = from, stored_end = end, code = 0, size = 0xFFFFFFFF;
     for (int k = 0; k < 4; k++) code = code << 8 | byte();
-    for (int id = 10; id < 96; id++) {
+    for (int id = 10; id < 101; id++) {
         uint64_t count = count_of(id);
-        if (count > 0 && plain(1)) read_column(id, count);
+        if (count > 0 && plain(1)) read_column(id, columns[id].count == NODES ? 1 + plain(20) : count);
     }
     unpack_weights();
     if (stored != stored_end) die("bytes are left over in a packed section");

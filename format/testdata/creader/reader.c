@@ -1,6 +1,7 @@
 /* Reads a raw or packed .simb file, runs its self-test cases and prints what came out. Written from SPEC.md
  * and PACKED.md alone, to show that they suffice; the numbers in brackets are SPEC.md's sections. It checks
- * every offset that it follows, but not the meaning: it is no verifying reader.
+ * every offset that it follows, the digest and the form of a signature, but not the meaning: it is no
+ * verifying reader, and has no Ed25519 to tell whose a signature is.
  *
  *   cc -std=c99 -O2 -Wall -o reader reader.c && ./reader model.simb
  */
@@ -56,6 +57,7 @@ static uint64_t element(int id, uint64_t k) {
 }
 
 #include "packed.h"
+#include "signature.h"
 
 static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *from, const uint8_t *end) {
     uint64_t count = length / element;
@@ -195,11 +197,12 @@ int main(int argc, char **argv) {
     file_size = fread(file, 1, 1 << 24, in);
     fclose(in);
     if (file_size < 8 || memcmp(file + 4, "SIMB", 4)) die("not a compiled model");
-    if (scalar(1, 2) > 2 || scalar(2, 8) & ~(uint64_t)62) die("a version or feature that this reader does not know");
+    if (scalar(1, 2) > 3 || scalar(2, 8) & ~(uint64_t)126) die("a version or feature that this reader does not know");
     width = (int)scalar(7, 1);
     if (width != 7 && width != 14) die("a width that there is not");
     maximum = (1 << width) - 1;
     inputs = scalar(12, 4), states = scalar(13, 4), outputs = scalar(14, 4), segments = scalar(17, 4);
+    read_signature();
     read_sections();
     read_weights();
     q = get((inputs + states) * sizeof *q);

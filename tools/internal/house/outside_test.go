@@ -58,6 +58,17 @@ func TestAnOutsideApplicationLinksTheRuntimeAlone(t *testing.T) {
 		t.Errorf("the stripped application has %d bytes, it may have %d", info.Size(), largestEdge)
 	}
 	runOnArm64(t, binary)
+
+	// LoadSigned costs an application something even if it is not called: the tag nosign leaves it out.
+	if deps := strings.Fields(goCommand(t, folder, "list", "-deps", "-tags", "nosign", ".")); slices.Contains(deps, "crypto/ed25519") {
+		t.Error("with the tag nosign the runtime still brings crypto/ed25519 along")
+	}
+	goCommand(t, folder, "build", "-tags", "nosign", "-ldflags", "-s -w", "-o", "edge", ".")
+	without, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("with the tag nosign: %d bytes; files for arm64 grow in steps of 64 KiB", without.Size())
 }
 
 // outsideApplication makes a module with the edge example's source and model, and returns its folder.

@@ -89,6 +89,9 @@ func fitImplicit(t *testing.T, source *trainer.StatesSource, set *dataset.Set, o
 	t.Logf("%4d asked, λ %g: %4d nonzeros, %d of them in A, %d states, ‖A‖∞ %.3f: .sim %.2f %%, .simb %.2f %% (%d bytes), %d loops, at most %d sweeps, well-posed by %s, κ %.3f",
 		o.NNZ, o.Lambda, m.NNZ().Total(), m.NNZ().A, m.States(), infinityNorm(m.A), 100*float.accuracy, 100*compiled.accuracy, report.FileBytes,
 		report.Loops, sweeps, report.WellPosed.Kind, report.WellPosed.Kappa)
+	w := watch(t, m, file, loaded)
+	w.run(t, longSamples(t, 500))
+	t.Logf("      |x_K − x*| at most %.3f of a state's bound, an output's error %.3f of its; %d inputs saturated", w.stateShare, w.outputShare, w.saturated)
 	if o.NNZ > 0 && m.NNZ().Total() > o.NNZ {
 		t.Errorf("%d nonzeros, %d were allowed", m.NNZ().Total(), o.NNZ)
 	}
