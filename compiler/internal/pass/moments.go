@@ -16,9 +16,9 @@ const (
 // wandering off for the sake of what few samples happen to show.
 const damping = 1e-3
 
-// leastDamping is added in any case, in square steps: what varies by less than a step is mostly its own
-// rounding, from which nothing can be learned.
-const leastDamping = 1
+// ownRounding is what is added besides, in square steps, over a column's variance: of what varies by few
+// steps much is its own rounding, from which nothing can be learned.
+const ownRounding = 1000
 
 // moments are the second moments, over the samples, of the integers that a row reads, and their triangular
 // factor in an order of elimination that begins with what varies least given the rest: H = RᵀR.
@@ -27,7 +27,7 @@ type moments struct {
 	mean  []float64
 	order []int     // position in cols of the k-th eliminated
 	upper []float64 // R, row-major, in that order
-	extra float64   // what was added to the diagonal
+	extra []float64 // what was added to the diagonal, by column
 }
 
 // momentsOf returns the moments of what row i reads, nil where there are none. Rows one after the other
@@ -107,13 +107,14 @@ func (p *Program) covariance(m *moments, inLoop func(int32) bool) []float64 {
 
 // damp adds to the diagonal what keeps every pivot positive.
 func (m *moments) damp(h []float64) {
-	n := len(m.cols)
+	n, sum := len(m.cols), 0.0
 	for k := range n {
-		m.extra += h[k*n+k]
+		sum += h[k*n+k]
 	}
-	m.extra = float64(m.extra/float64(n)*damping) + leastDamping
+	m.extra = make([]float64, n)
 	for k := range n {
-		h[k*n+k] += m.extra
+		m.extra[k] = float64(sum/float64(n)*damping) + ownRounding/max(h[k*n+k], 0x1p-10)
+		h[k*n+k] += m.extra[k]
 	}
 }
 
@@ -151,7 +152,7 @@ func (m *moments) factor(h []float64, last []bool) {
 func (m *moments) eliminate(h []float64, k int) {
 	n := len(m.cols)
 	at := m.order[k]
-	pivot := math.Sqrt(max(h[at*n+at], m.extra/2)) // at least extra, but for rounding
+	pivot := math.Sqrt(max(h[at*n+at], m.extra[at]/2)) // at least extra, but for rounding
 	row := m.upper[k*n : (k+1)*n]
 	row[k] = pivot
 	for c := k + 1; c < n; c++ {

@@ -49,7 +49,7 @@ func (p *Program) fitOf(i int, inLoop func(int32) bool) *rowFit {
 		}
 	}
 	for k, j := range cols {
-		right[k] = right[k]/float64(len(sums)) + float64(m.extra*float64(float64(weights[k])*p.columnScale(j)))
+		right[k] = right[k]/float64(len(sums)) + float64(m.extra[k]*float64(float64(weights[k])*p.columnScale(j)))
 	}
 	f.goal = m.solve(right)
 	for _, v := range f.goal {
