@@ -73,8 +73,14 @@ func newSearch(m *model.Model, o Options, resolved pass.Options) (*search, error
 			s.goal.agreement = boxAgreement
 		}
 	}
-	s.resolved.Compensate = s.reference != nil && (!byData || o.Agreement > 0)
+	s.resolved.Compensate = s.reference != nil && (!byData || o.Agreement > 0) && !s.byComponents()
 	return s, nil
+}
+
+// byComponents reports whether only a proof counts that takes each weight by itself: then each is rounded to
+// nearest. One by relaxation is smaller where weights make up for one another, and so is what is seen.
+func (s *search) byComponents() bool {
+	return s.options.MaxError > 0 && s.options.Agreement == 0 && !s.options.Prove.On
 }
 
 // asked reports whether the user set the goal.
@@ -188,7 +194,7 @@ func (g goal) loss(c *candidate) float64 {
 
 // nearlyAll is how much more than with two planes everywhere may be lost with fewer, where even those do not
 // meet a goal that nobody asked for.
-const nearlyAll = 1.1
+const nearlyAll = 1.25
 
 // promote gives rows a second plane, the most useful first, until the goal is met: as many as doubling and
 // bisection find, which takes it that more rows lose less.

@@ -181,53 +181,56 @@ func (p *Program) columnSteps(j int32) int64 {
 // little above that the one is taken whose integers are nearest to the row. It returns the bits that
 // the accumulator needs.
 func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(int32) bool) (int, error) {
-	row := &p.Rows[i]
 	if bits, ok := p.trainedRow(i, unit, inLoop != nil); ok {
 		p.asTrained++
 		return bits, nil
 	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
-	units, how := p.unitSearch(i), rounding{inLoop, p.fitOf(i, inLoop)}
-	tried := how
-	if cols, _ := p.Weights.Row(i); len(cols) > searchedColumns {
-		tried.fit = nil
+	ways := []rounding{{inLoop, nil}}
+	if fit := p.fitOf(i, inLoop); fit != nil {
+		ways = []rounding{{inLoop, fit}, {inLoop, nil}} // where the first does not fit its unit, the second may
 	}
 	for range 200 {
-		first, err := quant.NewMultiplier(float64(wanted*units.from)/float64(unit), units.bits)
+		first, err := quant.NewMultiplier(float64(wanted*p.unitSearch(i).from)/float64(unit), p.unitSearch(i).bits)
 		if err != nil {
 			return 0, fmt.Errorf("the finest step of its sum is %.3g steps of its value, no multiplier stands for that: scale its weights down: %w: %w", wanted/float64(unit), ErrUnfit, err)
 		}
-		best, nearest := quant.Multiplier{}, math.Inf(1)
-		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
-			row.Multiplier = m
-			_, fits := p.tryRow(i, unit, tried)
-			if !fits {
-				continue
+		for _, how := range ways {
+			if bits, fits := p.bestUnit(i, unit, first, how); fits {
+				return bits, nil
 			}
-			if off := p.distanceOf(i, unit, tried); off < nearest || !best.Valid() {
-				best, nearest = m, off
-			}
-		}
-		if best.Valid() {
-			row.Multiplier = best
-			return p.takeRow(i, unit, how), nil
 		}
 		wanted *= 1.125
 	}
 	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: its weights times the zero points of what it reads are too large, declare a box nearer to zero: %w", ErrUnfit)
 }
 
-// takeRow rounds row i in the unit that was chosen, to nearest where against samples a bound does not hold,
-// and returns the bits of its accumulator.
-func (p *Program) takeRow(i int, unit float32, how rounding) int {
-	bits, fits := p.tryRow(i, unit, how)
-	if !fits {
-		bits, _ = p.tryRow(i, unit, rounding{inLoop: how.inLoop})
+// bestUnit rounds row i with the multiplier, from `first` on as far as units are searched, whose integers are
+// nearest to the row. It reports whether there is one with which every bound holds.
+func (p *Program) bestUnit(i int, unit float32, first quant.Multiplier, how rounding) (bits int, fits bool) {
+	row, units, tried := &p.Rows[i], p.unitSearch(i), how
+	if cols, _ := p.Weights.Row(i); len(cols) > searchedColumns {
+		tried.fit = nil
 	}
-	if how.fit != nil {
+	best, nearest := quant.Multiplier{}, math.Inf(1)
+	for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
+		row.Multiplier = m
+		if _, fits := p.tryRow(i, unit, tried); !fits {
+			continue
+		}
+		if off := p.distanceOf(i, unit, tried); off < nearest || !best.Valid() {
+			best, nearest = m, off
+		}
+	}
+	if !best.Valid() {
+		return 0, false
+	}
+	row.Multiplier = best
+	bits, fits = p.tryRow(i, unit, how)
+	if fits && how.fit != nil {
 		p.rowLoss[i] = p.distanceOf(i, unit, how)
 	}
-	return bits
+	return bits, fits
 }
 
 // coarser returns the next multiplier of the given bits.

@@ -15,7 +15,7 @@ var errSamples = errors.New("a sample has no finite answer")
 // How much work samples may be: multiply-accumulates of one run over all of them, and numbers that are
 // kept of them. Fewer than leastSamples say nothing.
 const (
-	mostSampleWork    = 1 << 27
+	mostSampleWork    = 1 << 26
 	mostSampleNumbers = 1 << 23
 	leastSamples      = 64
 )

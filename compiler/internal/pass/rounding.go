@@ -133,16 +133,13 @@ func (p *Program) follow(m *simb.Model, segment *simb.Segment, first, end int) {
 	if p.observed == nil {
 		return
 	}
-	sweeps := segment.Sweeps
-	if sweeps == 1 {
-		sweeps = contracted(p.Wellposed.Kappa) // not yet decided
+	run := *segment
+	if run.Sweeps > 0 { // how many it takes is not decided yet
+		run.Sweeps = contracted(p.Wellposed.Enclosing[first])
 	}
 	width := len(p.InputPlan) + p.states()
 	var saturations uint64
 	for s := range p.Reference.count {
-		runSegment(m, simb.Segment{States: segment.States, Sweeps: min(sweeps, followedSweeps)}, first, end, p.observed[s*width:(s+1)*width], &saturations)
+		runSegment(m, run, first, end, p.observed[s*width:(s+1)*width], &saturations)
 	}
 }
-
-// followedSweeps caps the sweeps of loops on samples where only moments depend on it.
-const followedSweeps = 200
