@@ -35,16 +35,24 @@ var (
 // Options says how to compile. The zero value is a sensible choice.
 type Options struct {
 	// Bits of inputs and states: 7 or 14; 0 takes 7 for models that decide (argmax, argmin) and 14 for
-	// those whose outputs are numbers.
+	// those whose outputs are numbers. Where a goal can be checked (MaxError, Agreement, samples of the
+	// box), 0 takes 7 if that meets it with one plane of weights, else 14.
 	Bits int
 	// WeightBits per weight: 4, 5 or 8 (one plane) or 16 (two planes of 7 bits); 0 takes what the model
-	// was trained for, else 8.
+	// was trained for, else 8, and two planes for as many rows as the goals need.
 	WeightBits int
 	// Codec of the streams in the file.
 	Codec simb.Codec
 	// MaxError, when positive, refuses a model whose proved bound over the box exceeds it in any output
 	// (in the outputs' own unit).
 	MaxError float64
+	// Samples of the inputs (sample-major), on which the integers are held against the model. Without,
+	// models of at most 16 inputs and no ranges of data are measured on samples of their box; of those
+	// the weights are chosen for decisions equal on 99.95 % and errors up to 1 % of each output's span.
+	Samples []float32
+	// Agreement, when positive, is the share of samples (up to 1) on which the decision has to be the
+	// model's; a model that cannot reach it is refused.
+	Agreement float64
 	// Prove asks for bounds by relaxation too, and for scales that follow from ranges proved by it.
 	Prove Prove
 	// SourceHash is the SHA-256 of the .sim file, kept in the compiled one.
@@ -86,25 +94,26 @@ type Proof struct {
 
 // Report is what compiling found. Bounds are per output, in the outputs' unit; nil when not proved.
 type Report struct {
-	FileBytes            int          `json:"file_bytes"`
-	RAMBytes             int          `json:"ram_bytes"`
-	MACs                 uint64       `json:"macs"`
-	Levels               int          `json:"levels"`
-	Loops                int          `json:"loops"`
-	Bits                 int          `json:"bits"`
-	NNZ                  int          `json:"nnz"`
-	WellPosed            WellPosed    `json:"well_posed"`
-	ErrorBoundBox        []float64    `json:"error_bound_box"`
-	ErrorBoundCalibrated []float64    `json:"error_bound_calibrated"`
-	ErrorBoundRealised   []float64    `json:"error_bound_realised"` // over the box, from the real model that the integers stand for
-	Proof                *Proof       `json:"proof"`                // nil without Prove
-	Lipschitz            []float64    `json:"lipschitz"`
-	Passes               []PassReport `json:"passes"`
+	FileBytes            int           `json:"file_bytes"`
+	RAMBytes             int           `json:"ram_bytes"`
+	MACs                 uint64        `json:"macs"`
+	Levels               int           `json:"levels"`
+	Loops                int           `json:"loops"`
+	Bits                 int           `json:"bits"`
+	NNZ                  int           `json:"nnz"`
+	WellPosed            WellPosed     `json:"well_posed"`
+	ErrorBoundBox        []float64     `json:"error_bound_box"`
+	ErrorBoundCalibrated []float64     `json:"error_bound_calibrated"`
+	ErrorBoundRealised   []float64     `json:"error_bound_realised"` // over the box, from the real model that the integers stand for
+	Proof                *Proof        `json:"proof"`                // nil without Prove
+	Lipschitz            []float64     `json:"lipschitz"`
+	Weights              WeightsReport `json:"weights"`
+	Passes               []PassReport  `json:"passes"`
 }
 
 // Compile compiles a model into the bytes of a .simb file. Errors wrap model.ErrInvalid, ErrOptions,
-// ErrNotWellPosed, ErrUnfit or ErrBound and come without bytes; with ErrBound the report is there, to
-// say what was proved.
+// ErrNotWellPosed, ErrUnfit, ErrBound or ErrAgreement and come without bytes; with the last two the report
+// is there, to say what was reached.
 func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	report := &Report{}
 	if err := m.Validate(); err != nil {
@@ -115,33 +124,16 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 		return nil, nil, err
 	}
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
-	program := &pass.Program{Source: m, Options: options}
-	for _, step := range []step{
-		{"simplify", sure(program.Simplify)},
-		{"prune", sure(program.Prune)},
-		{"schedule", sure(program.Schedule)},
-		{"well-posed", program.ProveWellPosed},
-		{"ranges", program.Ranges},
-	} {
-		if err := report.run(step); err != nil {
-			return nil, nil, err
-		}
+	chosen, err := newSearch(m, o, options)
+	if err != nil {
+		return nil, nil, err
 	}
-	proof := o.Prove.begin()
-	if o.Prove.On {
-		if err := report.run(proof.ranges(program)); err != nil {
-			return nil, nil, err
-		}
+	best, err := chosen.run(report)
+	if err != nil {
+		return nil, nil, err
 	}
-	before := len(report.Passes)
-	for round := 0; round == 0 || round < mostRounds && program.Widen(); round++ {
-		report.Passes = report.Passes[:before]
-		for _, step := range []step{{"scales", program.Scales}, {"quantise", program.Quantise}, {"certify", program.Certify}} {
-			if err := report.run(step); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
+	program := best.program
+	report.Passes = append(report.Passes, best.passes...)
 	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
 		report.Passes = report.Passes[:len(report.Passes)-1]
 		limit := o.MaxError
@@ -153,8 +145,9 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 			return nil, nil, err
 		}
 	}
+	report.weigh(best)
 	if o.Prove.On {
-		if err := report.run(proof.bounds(program, report)); err != nil {
+		if err := report.run(best.proof.bounds(program, report)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -176,7 +169,7 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	report.add("encode", fmt.Sprintf("%d bytes", len(data)))
 	report.fill(program, compiled, data)
-	if err := report.within(o.MaxError, program); err != nil {
+	if err := errors.Join(report.within(o.MaxError, program), chosen.agrees(best)); err != nil {
 		return nil, report, err
 	}
 	return data, report, nil
@@ -231,6 +224,15 @@ func (o Options) resolve(m *model.Model) (pass.Options, error) {
 		resolved.Planes, resolved.Levels = 2, quant.OnePlaneMax
 	default:
 		return resolved, fmt.Errorf("weights of %d bits: they have 4, 5, 8 or 16: %w", o.WeightBits, ErrOptions)
+	}
+	if !(o.Agreement >= 0 && o.Agreement <= 1) {
+		return resolved, fmt.Errorf("an agreement of %g: it is a share of samples, up to 1: %w", o.Agreement, ErrOptions)
+	}
+	if o.Agreement > 0 && m.Decision == model.DecideNone {
+		return resolved, fmt.Errorf("an agreement is of decisions, and this model's outputs are numbers: %w", ErrOptions)
+	}
+	if len(o.Samples) > 0 && (m.Inputs() == 0 || len(o.Samples)%m.Inputs() != 0) {
+		return resolved, fmt.Errorf("%d numbers are no samples of %d inputs: %w", len(o.Samples), m.Inputs(), ErrOptions)
 	}
 	if o.Prove.Boxes < 0 || o.Prove.Time < 0 {
 		return resolved, fmt.Errorf("a search of %d boxes in %v: neither can be negative: %w", o.Prove.Boxes, o.Prove.Time, ErrOptions)

@@ -20,7 +20,7 @@ type compileReport struct {
 
 type compileFlags struct {
 	output, bits, weights, codec, calibrate, box, prove string
-	maxError                                            float64
+	maxError, agreement                                 float64
 	sequence                                            uint64
 }
 
@@ -33,19 +33,21 @@ func newCompile(e *env) *cobra.Command {
 number, a schedule, the exact memory, the largest number of operations and proved error bounds. What
 cannot be proved is left out. The same model and options give the same bytes on every machine.`,
 		Example: `  simc compile model.sim
+  simc compile controller.sim --box box.csv --prove 30s --agreement 0.999
   simc compile controller.sim --bits 14 --weights 16 --box box.csv --prove 30s --max-error 0.01`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return runCompile(e, args[0], flags) },
 	}
 	f := command.Flags()
 	f.StringVarP(&flags.output, "output", "o", "", "file to write (default: beside the source, ending in .simb)")
-	f.StringVar(&flags.bits, "bits", "auto", "bits of inputs and states: 7, 14, or auto (7 for models that decide)")
-	f.StringVar(&flags.weights, "weights", "auto", "bits of weights: 4, 5, 8 (one plane), 16 (two planes), or auto (what the model was trained for, else 8)")
+	f.StringVar(&flags.bits, "bits", "auto", "bits of inputs and states: 7, 14, or auto (for models that decide 7 if that costs next to no decisions, else 14)")
+	f.StringVar(&flags.weights, "weights", "auto", "bits of weights: 4, 5, 8 (one plane), 16 (two planes), or auto (what the model was trained for, else 8, and 16 in as many rows as the goals need)")
 	f.StringVar(&flags.codec, "codec", "packed", "how the file holds its numbers: packed (smallest), huff0 (small, for older readers) or raw (usable in place)")
-	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges, as --data of fit")
+	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges and says what is lost, as --data of fit")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
 	f.StringVar(&flags.prove, "prove", "", "search for tight error bounds: for a time (30s; bytes depend on the machine) or over a number of parts of the box (4000; 0: undivided)")
 	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
+	f.Float64Var(&flags.agreement, "agreement", 0, "refuse a model whose decisions are the float model's on less than this share of samples, of --calibrate or of the box (0.999)")
 	f.Uint64Var(&flags.sequence, "sequence", 0, "release counter kept in the file")
 	return command
 }
@@ -66,7 +68,7 @@ func runCompile(e *env, path string, flags compileFlags) error {
 		return err
 	}
 	options.SourceHash = sha256.Sum256(source)
-	if m, err = flags.prepare(e, m); err != nil {
+	if m, options.Samples, err = flags.prepare(e, m); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	report, err := compileTo(m, options, flags.output)
@@ -97,7 +99,7 @@ func compileTo(m *model.Model, options compiler.Options, output string) (*compil
 
 // options translates the flags for the compiler.
 func (f *compileFlags) options() (compiler.Options, error) {
-	o := compiler.Options{MaxError: f.maxError, Sequence: f.sequence}
+	o := compiler.Options{MaxError: f.maxError, Agreement: f.agreement, Sequence: f.sequence}
 	var known bool
 	if o.Bits, known = map[string]int{"auto": 0, "7": 7, "14": 14}[f.bits]; !known {
 		return o, usagef("--bits %s: choose auto, 7 or 14", f.bits)
@@ -114,6 +116,9 @@ func (f *compileFlags) options() (compiler.Options, error) {
 	if f.maxError < 0 {
 		return o, usagef("--max-error %g: it cannot be negative", f.maxError)
 	}
+	if !(f.agreement >= 0 && f.agreement <= 1) {
+		return o, usagef("--agreement %g: it is a share of samples, up to 1", f.agreement)
+	}
 	return o, nil
 }
 
@@ -129,29 +134,30 @@ func parseProve(s string) (compiler.Prove, bool) {
 	return compiler.Prove{On: true, Time: limit}, err == nil && limit > 0
 }
 
-// prepare applies the declared box and the calibration data to a copy of the model.
-func (f *compileFlags) prepare(e *env, m *model.Model) (*model.Model, error) {
+// prepare applies the declared box and the calibration data to a copy of the model, and returns their samples.
+func (f *compileFlags) prepare(e *env, m *model.Model) (*model.Model, []float32, error) {
 	changed := *m
 	if f.box != "" {
 		lo, hi, err := loadBox(f.box, m.Inputs())
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		changed.InputLo, changed.InputHi = lo, hi
 		changed.StateLo, changed.StateHi = nil, nil // they were seen on another box
 	}
 	if f.calibrate == "" {
-		return &changed, nil
+		return &changed, nil, nil
 	}
 	set, err := openData(f.calibrate)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if set.Features != m.Inputs() {
-		return nil, usagef("--calibrate %s has %d features, the model %d inputs", f.calibrate, set.Features, m.Inputs())
+		return nil, nil, usagef("--calibrate %s has %d features, the model %d inputs", f.calibrate, set.Features, m.Inputs())
 	}
-	err = compiler.Calibrate(&changed, clipped(set.Train.X, changed.InputLo, changed.InputHi), e.progress(stage{"calibrate", "samples"}))
-	return &changed, err
+	samples := clipped(set.Train.X, changed.InputLo, changed.InputHi)
+	err = compiler.Calibrate(&changed, samples, e.progress(stage{"calibrate", "samples"}))
+	return &changed, samples, err
 }
 
 // clipped returns samples as the compiled model sees them: no further out than the input box.

@@ -48,7 +48,7 @@ var refusals = []error{
 	onnx.ErrMalformed, onnx.ErrUnsupported, onnx.ErrTooLarge,
 	teacher.ErrUnsupported, teacher.ErrNotChain, teacher.ErrNetwork,
 	simb.ErrNotSimb, simb.ErrVersion, simb.ErrFeature, simb.ErrCorrupt, simb.ErrTooLarge, simb.ErrSignature, simb.ErrKey,
-	compiler.ErrNotWellPosed, compiler.ErrUnfit, compiler.ErrBound,
+	compiler.ErrNotWellPosed, compiler.ErrUnfit, compiler.ErrBound, compiler.ErrAgreement,
 	simrt.ErrNotFinite, simrt.ErrNoDecision, simrt.ErrSelfTest,
 	dataset.ErrMalformed, trainer.ErrStates, trainer.ErrBudget, trainer.ErrInfeasible,
 }

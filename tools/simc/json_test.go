@@ -56,7 +56,7 @@ func TestJSONKeysAreStable(t *testing.T) {
 			"file nnz nnz_by lambda structure objective_ab objective_cd gap_max norm_a seconds_gram seconds_rows seconds_refine seconds_tune epochs way weight_bits fits " + prefixed("nnz_by.", matrixKeys)},
 		{"convert " + in("t.onnx") + " -o " + in("c.sim"), "file inputs states outputs nnz nnz_by notes " + prefixed("nnz_by.", matrixKeys)},
 		{"compile " + in("m.sim"),
-			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated error_bound_realised proof lipschitz passes passes[].name passes[].detail"},
+			"file file_bytes ram_bytes macs levels loops bits nnz well_posed well_posed.kind well_posed.kappa error_bound_box error_bound_calibrated error_bound_realised proof lipschitz weights weights.one_plane_rows weights.two_plane_rows weights.samples weights.agreement weights.largest_error passes passes[].name passes[].detail"},
 		{"verify " + in("m.simb"), "ok checks checks[].name checks[].ok checks[].detail"},
 		{"verify " + in("m.simb") + " --against " + in("m.sim") + " --samples 10", "ok checks checks[].name checks[].ok checks[].detail error_observed"},
 		{"verify " + in("m.simb") + " --against " + in("m.sim") + " --radius --input " + frames, "ok checks checks[].name checks[].ok checks[].detail inputs proved_equal_share " +

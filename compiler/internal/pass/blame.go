@@ -30,7 +30,20 @@ func (p *Program) Blame(k, most int) []Blame {
 	if p.Certificates.Box == nil {
 		return nil
 	}
-	reading := make([]float64, len(p.Rows)) // how much of a row's error reaches the output
+	reading := p.readings(k)
+	var all []Blame
+	for i := range p.Rows {
+		if part := times(p.own[i].total(), reading[i]); part > 0 {
+			all = append(all, Blame{State: p.sourceRow(i), Share: part / float64(p.Certificates.Box.Output[k]), Cause: p.own[i].cause()})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Blame) int { return -cmp.Compare(a.Share, b.Share) })
+	return all[:min(len(all), most)]
+}
+
+// readings returns how much of each row's own error reaches output k.
+func (p *Program) readings(k int) []float64 {
+	reading := make([]float64, len(p.Rows))
 	reading[p.states()+k] = 1
 	p.spread(reading, p.states()+k, p.states())
 	first := p.states()
@@ -44,14 +57,7 @@ func (p *Program) Blame(k, most int) []Blame {
 			p.spread(reading, i, first)
 		}
 	}
-	var all []Blame
-	for i := range p.Rows {
-		if part := times(p.own[i].total(), reading[i]); part > 0 {
-			all = append(all, Blame{State: p.sourceRow(i), Share: part / float64(p.Certificates.Box.Output[k]), Cause: p.own[i].cause()})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b Blame) int { return -cmp.Compare(a.Share, b.Share) })
-	return all[:min(len(all), most)]
+	return reading
 }
 
 // spread passes what reaches the output from row i on to the states that it reads, those before `until`.

@@ -26,6 +26,8 @@ type Options struct {
 	Width  quant.Width // 7 or 14
 	Planes uint8       // weight planes of every row: 1 or 2
 	Levels int32       // largest magnitude of a weight of one plane: 127, 15 or 7
+
+	Compensate bool // round against the reference, where there is one
 }
 
 // Program is a model on its way to the compiled form. Plan indices number what the compiled file
@@ -50,6 +52,13 @@ type Program struct {
 	floatSums  reach // the same of the arguments of φ
 
 	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
+
+	Reference *Reference // what the float model does on samples, or nil
+	Promoted  []bool     // per row of the plan: two weight planes whatever the options say; nil: none
+	observed  []uint16   // while rows are rounded: q of all columns on every sample, sample-major
+	shared    *moments   // of the row before
+	longest   int        // row that has moments
+	rowLoss   []float64  // per row, what rounding against samples left of it: the mean square of its sum
 
 	asTrained int  // rows that have their trained levels
 	inBrief   bool // claims are to have few digits

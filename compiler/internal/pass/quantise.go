@@ -29,8 +29,8 @@ type search struct {
 
 // unitSearch returns how units are searched. With few levels a unit may cut the row's largest weights,
 // if the others gain by it.
-func (p *Program) unitSearch() search {
-	if p.fewLevels() {
+func (p *Program) unitSearch(i int) search {
+	if p.fewLevels() && p.Rows[i].Planes == 1 {
 		return search{fewLevelsBits, 0.75, 1.5}
 	}
 	return search{multiplierBits, 1 + 0x1p-8, mostCoarser}
@@ -47,11 +47,13 @@ const mostCoarser = 1.125
 
 // Quantise turns every row into integers: weights, bias, multiplier. Entries of A inside a loop are
 // rounded toward zero, so that the integers' loop contracts at least as fast as the float one; all
-// others to nearest.
+// others to nearest, or against samples (see rounding).
 func (p *Program) Quantise() (string, error) {
 	p.Quantised = &sparse.Matrix[int16]{Rows: p.Weights.Rows, Cols: p.Weights.Cols, Indptr: p.Weights.Indptr, Indices: p.Weights.Indices, Data: make([]int16, len(p.Weights.Data))}
 	widest := 0
-	p.asTrained = 0
+	p.asTrained, p.rowLoss = 0, make([]float64, len(p.Rows))
+	p.begin()
+	m := p.Model()
 	err := p.eachSegment(func(segment *simb.Segment, first, end int) error {
 		for i := first; i < end; i++ {
 			row := &p.Rows[i]
@@ -72,6 +74,7 @@ func (p *Program) Quantise() (string, error) {
 			}
 			widest = max(widest, bits)
 		}
+		p.follow(m, segment, first, end)
 		return nil
 	})
 	if err != nil {
@@ -82,7 +85,7 @@ func (p *Program) Quantise() (string, error) {
 	if p.trained() {
 		detail += fmt.Sprintf("; %d of %d rows at their trained levels, the others rounded", p.asTrained, len(p.Rows))
 	}
-	return detail, err
+	return detail + p.promotedRows(), err
 }
 
 // wantedUnit returns the finest real unit of the accumulator with which all weights of a row fit their
@@ -178,36 +181,56 @@ func (p *Program) columnSteps(j int32) int64 {
 // little above that the one is taken whose integers are nearest to the row. It returns the bits that
 // the accumulator needs.
 func (p *Program) quantiseRow(i int, unit float32, wanted float64, inLoop func(int32) bool) (int, error) {
-	row := &p.Rows[i]
 	if bits, ok := p.trainedRow(i, unit, inLoop != nil); ok {
 		p.asTrained++
 		return bits, nil
 	}
 	wanted = max(wanted, float64(unit)*0x1p-40) // finer is never seen, and no S could express it
-	units := p.unitSearch()
+	ways := []rounding{{inLoop, nil}}
+	if fit := p.fitOf(i, inLoop); fit != nil {
+		ways = []rounding{{inLoop, fit}, {inLoop, nil}} // where the first does not fit its unit, the second may
+	}
 	for range 200 {
-		first, err := quant.NewMultiplier(float64(wanted*units.from)/float64(unit), units.bits)
+		first, err := quant.NewMultiplier(float64(wanted*p.unitSearch(i).from)/float64(unit), p.unitSearch(i).bits)
 		if err != nil {
 			return 0, fmt.Errorf("the finest step of its sum is %.3g steps of its value, no multiplier stands for that: scale its weights down: %w: %w", wanted/float64(unit), ErrUnfit, err)
 		}
-		best, nearest := quant.Multiplier{}, math.Inf(1)
-		for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
-			row.Multiplier = m
-			if _, fits := p.tryRow(i, unit, inLoop); !fits {
-				continue
+		for _, how := range ways {
+			if bits, fits := p.bestUnit(i, unit, first, how); fits {
+				return bits, nil
 			}
-			if off := p.distanceOf(i, unit); off < nearest || !best.Valid() {
-				best, nearest = m, off
-			}
-		}
-		if best.Valid() {
-			row.Multiplier = best
-			bits, _ := p.tryRow(i, unit, inLoop)
-			return bits, nil
 		}
 		wanted *= 1.125
 	}
 	return 0, fmt.Errorf("no unit keeps its accumulator below 2³¹: its weights times the zero points of what it reads are too large, declare a box nearer to zero: %w", ErrUnfit)
+}
+
+// bestUnit rounds row i with the multiplier, from `first` on as far as units are searched, whose integers are
+// nearest to the row. It reports whether there is one with which every bound holds.
+func (p *Program) bestUnit(i int, unit float32, first quant.Multiplier, how rounding) (bits int, fits bool) {
+	row, units, tried := &p.Rows[i], p.unitSearch(i), how
+	if cols, _ := p.Weights.Row(i); len(cols) > searchedColumns {
+		tried.fit = nil
+	}
+	best, nearest := quant.Multiplier{}, math.Inf(1)
+	for m := first; m.Valid() && m.Ratio() <= float64(first.Ratio()*units.to); m = coarser(m, units.bits) {
+		row.Multiplier = m
+		if _, fits := p.tryRow(i, unit, tried); !fits {
+			continue
+		}
+		if off := p.distanceOf(i, unit, tried); off < nearest || !best.Valid() {
+			best, nearest = m, off
+		}
+	}
+	if !best.Valid() {
+		return 0, false
+	}
+	row.Multiplier = best
+	bits, fits = p.tryRow(i, unit, how)
+	if fits && how.fit != nil {
+		p.rowLoss[i] = p.distanceOf(i, unit, how)
+	}
+	return bits, fits
 }
 
 // coarser returns the next multiplier of the given bits.
@@ -220,9 +243,12 @@ func coarser(m quant.Multiplier, bits int) quant.Multiplier {
 }
 
 // distanceOf bounds how far the integers of a row are from it, in the real numbers of its argument: where
-// every column is worth least, and from there on.
-func (p *Program) distanceOf(i int, unit float32) float64 {
+// every column is worth least, and from there on. Rounded against samples, it is their mean square.
+func (p *Program) distanceOf(i int, unit float32, how rounding) float64 {
 	r := float64(float64(unit) * p.Rows[i].Multiplier.Ratio())
+	if how.fit != nil {
+		return how.fit.loss(p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]], r)
+	}
 	cols, values := p.Weights.Row(i)
 	sum, value := 0.0, int64(p.Rows[i].Bias)
 	for k, j := range cols {
@@ -240,7 +266,7 @@ func (p *Program) distanceOf(i int, unit float32) float64 {
 
 // tryRow rounds the row in the unit that its multiplier stands for and reports whether every bound of
 // the integer semantics holds, and the bits of its accumulator.
-func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int, fits bool) {
+func (p *Program) tryRow(i int, unit float32, how rounding) (bits int, fits bool) {
 	row := &p.Rows[i]
 	if !row.Multiplier.Valid() {
 		return 0, false
@@ -250,8 +276,15 @@ func (p *Program) tryRow(i int, unit float32, inLoop func(int32) bool) (bits int
 	if !(math.Abs(bias) <= accumulatorLimit) {
 		return 0, false
 	}
-	total, planeSums := p.roundWeights(i, r, inLoop)
+	total, planeSums := p.roundWeights(i, r, how)
 	total += int64(bias)
+	if how.fit != nil {
+		bias = how.fit.bias(p.Quantised.Data[p.Quantised.Indptr[i]:p.Quantised.Indptr[i+1]], r)
+		if !(math.Abs(bias) <= accumulatorLimit) {
+			return 0, false
+		}
+		total = int64(bias)
+	}
 	if abs64(total) > accumulatorLimit || planeSums[0] > accumulatorLimit || planeSums[1] > accumulatorLimit {
 		return 0, false
 	}
@@ -286,7 +319,7 @@ func leakyMultiplier(ratio float64) quant.Multiplier {
 
 // roundWeights fills in the integers of row i in units r. It returns −Σ w·q for the q of columnNearest and,
 // per plane, Σ |w|·q for the largest q: the bounds that a reader computes.
-func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total int64, planeSums [2]int64) {
+func (p *Program) roundWeights(i int, r float64, how rounding) (total int64, planeSums [2]int64) {
 	row := &p.Rows[i]
 	lo, hi := -float64(p.Options.Levels), float64(p.Options.Levels)
 	if row.Planes == 2 {
@@ -297,13 +330,18 @@ func (p *Program) roundWeights(i int, r float64, inLoop func(int32) bool) (total
 	for k, j := range cols {
 		exact := float64(float64(values[k])*p.columnScale(j)) / r
 		w := math.Floor(exact + 0.5)
-		if inLoop != nil && inLoop(j) {
+		if how.inLoop != nil && how.inLoop(j) {
 			w = math.Trunc(exact)
 		}
 		out[k] = int16(min(max(w, lo), hi))
 		if p.columnSteps(j) == 0 {
 			out[k] = 0
 		}
+	}
+	if how.fit != nil {
+		p.compensate(i, r, lo, hi, out, how)
+	}
+	for k, j := range cols {
 		high, low := int64(out[k]), int64(0)
 		if row.Planes == 2 {
 			h, l := quant.SplitPlanes(out[k])

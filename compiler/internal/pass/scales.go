@@ -81,7 +81,7 @@ func (p *Program) inputRegion() []interval {
 func (p *Program) Scales() (string, error) {
 	p.Rows = make([]simb.Row, p.states()+p.outputs())
 	for i := range p.Rows {
-		p.Rows[i] = simb.Row{Planes: p.Options.Planes, Table: simb.NoTable}
+		p.Rows[i] = simb.Row{Planes: p.planes(i), Table: simb.NoTable}
 	}
 	p.medianMagnitude = quant.MedianMagnitude(p.seenRanges())
 	calibrated := 0
@@ -114,7 +114,7 @@ func (p *Program) scaleState(i int) error {
 		return fmt.Errorf("state %d: its values are not proved to stay within float32 and no data says what they reach: scale the model's weights, or --calibrate it: %w", p.States[i], ErrUnfit)
 	}
 	row, a := &p.Rows[i], p.activation(i)
-	*row = simb.Row{Planes: p.Options.Planes, Kind: simb.Kind(a.Kind), Table: simb.NoTable}
+	*row = simb.Row{Planes: p.planes(i), Kind: simb.Kind(a.Kind), Table: simb.NoTable}
 	if p.keepStep(i, row, use) {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (p *Program) scaleState(i int) error {
 func (p *Program) wanted(i int) (use interval, byData bool) {
 	proved, sum := p.floatReach[i], p.floatSums[i]
 	share := oneByteHeadroom
-	if p.Options.Planes == 2 {
+	if p.planes(i) == 2 {
 		share = twoByteHeadroom
 	}
 	room := float64(sum.magnitude() * share)

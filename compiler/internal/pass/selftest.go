@@ -29,38 +29,43 @@ func (p *Program) Bundle() string {
 
 // evaluate runs a compiled model plainly. q holds the inputs of the plan and receives the states.
 func evaluate(m *simb.Model, q []uint16) (outputs []int32, saturations uint64) {
-	inputs, first := len(m.Inputs), 0
+	first := 0
 	for _, segment := range m.Schedule {
 		end := first + segment.States
-		if segment.Sweeps == 0 {
-			for i := first; i < end; i++ {
-				q[inputs+i] = state(m, i, accumulate(m, i, q), &saturations)
-			}
-			first = end
-			continue
-		}
-		for i := first; i < end; i++ {
-			row := &m.Rows[i]
-			q[inputs+i] = min(max(row.Zero, row.Lo), row.Hi)
-		}
-		next := make([]uint16, segment.States)
-		for range segment.Sweeps {
-			moved := false
-			for i := first; i < end; i++ {
-				next[i-first] = state(m, i, accumulate(m, i, q), &saturations)
-				moved = moved || next[i-first] != q[inputs+i]
-			}
-			copy(q[inputs+first:inputs+end], next)
-			if !moved {
-				break
-			}
-		}
+		runSegment(m, segment, first, end, q, &saturations)
 		first = end
 	}
 	for i := first; i < len(m.Rows); i++ {
 		outputs = append(outputs, int32(m.Rows[i].Multiplier.Requantise(accumulate(m, i, q))))
 	}
 	return outputs, saturations
+}
+
+// runSegment computes the states first to end of a segment in q.
+func runSegment(m *simb.Model, segment simb.Segment, first, end int, q []uint16, saturations *uint64) {
+	inputs := len(m.Inputs)
+	if segment.Sweeps == 0 {
+		for i := first; i < end; i++ {
+			q[inputs+i] = state(m, i, accumulate(m, i, q), saturations)
+		}
+		return
+	}
+	for i := first; i < end; i++ {
+		row := &m.Rows[i]
+		q[inputs+i] = min(max(row.Zero, row.Lo), row.Hi)
+	}
+	next := make([]uint16, segment.States)
+	for range segment.Sweeps {
+		moved := false
+		for i := first; i < end; i++ {
+			next[i-first] = state(m, i, accumulate(m, i, q), saturations)
+			moved = moved || next[i-first] != q[inputs+i]
+		}
+		copy(q[inputs+first:inputs+end], next)
+		if !moved {
+			break
+		}
+	}
 }
 
 func accumulate(m *simb.Model, i int, q []uint16) int64 {

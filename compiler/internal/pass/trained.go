@@ -112,7 +112,7 @@ func (p *Program) keptSteps() string {
 // trainedScale returns the worth of one unit of row i's sum that its weights were trained for, when every
 // column that the row reads keeps its step, else 0.
 func (p *Program) trainedScale(i int) float32 {
-	if !p.trained() {
+	if !p.trained() || p.Rows[i].Planes == 2 {
 		return 0
 	}
 	if p.equationOf(i).rewritten {
@@ -149,7 +149,7 @@ func (p *Program) trainedRow(i int, unit float32, loop bool) (bits int, ok bool)
 		return 0, false
 	}
 	row.Multiplier = m
-	bits, ok = p.tryRow(i, unit, nil)
+	bits, ok = p.tryRow(i, unit, rounding{})
 	if !ok {
 		return 0, false
 	}
