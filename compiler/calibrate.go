@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/sparse"
 )
@@ -57,6 +58,16 @@ func Calibrate(m *model.Model, samples []float32, progress func(done, total int)
 	}
 	m.StateLo, m.StateHi = lo, hi
 	return nil
+}
+
+// onItsBox returns the model with its states' ranges on samples of its box.
+func onItsBox(m *model.Model) (*model.Model, error) {
+	if p := m.Inputs(); p == 0 || p > fewInputs {
+		return nil, fmt.Errorf("a box of %d inputs cannot be sampled, one of 1 to %d can: calibrate on data: %w", p, fewInputs, ErrOptions)
+	}
+	calibrated := *m
+	err := Calibrate(&calibrated, pass.BoxSamples(m.InputLo, m.InputHi, calibrationSamples), nil)
+	return &calibrated, err
 }
 
 // loopsOf returns the states of each loop.

@@ -50,6 +50,10 @@ type Options struct {
 	// models of at most 16 inputs and no ranges of data are measured on samples of their box; of those
 	// the weights are chosen for decisions equal on 99.95 % and errors up to 1 % of each output's span.
 	Samples []float32
+	// CalibrateBox takes the states' ranges from samples of the box, for models of at most 16 inputs whose proved
+	// ranges are far wider than anything that is reached: steps get finer, and what is beyond is clamped and
+	// counted. It replaces the model's own ranges.
+	CalibrateBox bool
 	// Agreement, when positive, is the share of samples (up to 1) on which the decision has to be the
 	// model's; a model that cannot reach it is refused.
 	Agreement float64
@@ -122,6 +126,11 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	options, err := o.resolve(m)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.CalibrateBox {
+		if m, err = onItsBox(m); err != nil {
+			return nil, nil, err
+		}
 	}
 	report.add("validate", fmt.Sprintf("%d inputs, %d states, %d outputs, %d nonzeros", m.Inputs(), m.States(), m.Outputs(), m.NNZ().Total()))
 	chosen, err := newSearch(m, o, options)

@@ -55,7 +55,7 @@ type search struct {
 // options say.
 func newSearch(m *model.Model, o Options, resolved pass.Options) (*search, error) {
 	s := &search{model: m, options: o, resolved: resolved}
-	byData := m.StateLo != nil || m.ColumnStep != nil || len(o.Samples) > 0
+	byData := m.StateLo != nil && !o.CalibrateBox || m.ColumnStep != nil || len(o.Samples) > 0
 	samples, p := o.Samples, m.Inputs()
 	if len(samples) == 0 && p > 0 && p <= fewInputs && (!byData || o.Agreement > 0) {
 		samples = pass.BoxSamples(m.InputLo, m.InputHi, boxSamples)

@@ -43,7 +43,7 @@ cannot be proved is left out. The same model and options give the same bytes on 
 	f.StringVar(&flags.bits, "bits", "auto", "bits of inputs and states: 7, 14, or auto (for models that decide 7 if that costs next to no decisions, else 14)")
 	f.StringVar(&flags.weights, "weights", "auto", "bits of weights: 4, 5, 8 (one plane), 16 (two planes), or auto (what the model was trained for, else 8, and 16 in as many rows as the goals need)")
 	f.StringVar(&flags.codec, "codec", "packed", "how the file holds its numbers: packed (smallest), huff0 (small, for older readers) or raw (usable in place)")
-	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges and says what is lost, as --data of fit")
+	f.StringVar(&flags.calibrate, "calibrate", "", "data whose training part sets the states' ranges and says what is lost, as --data of fit; or box: samples of the input box, for up to 16 inputs")
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
 	f.StringVar(&flags.prove, "prove", "", "search for tight error bounds: for a time (30s; bytes depend on the machine) or over a number of parts of the box (4000; 0: undivided)")
 	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
@@ -99,7 +99,7 @@ func compileTo(m *model.Model, options compiler.Options, output string) (*compil
 
 // options translates the flags for the compiler.
 func (f *compileFlags) options() (compiler.Options, error) {
-	o := compiler.Options{MaxError: f.maxError, Agreement: f.agreement, Sequence: f.sequence}
+	o := compiler.Options{CalibrateBox: f.calibrate == calibrateBox, MaxError: f.maxError, Agreement: f.agreement, Sequence: f.sequence}
 	var known bool
 	if o.Bits, known = map[string]int{"auto": 0, "7": 7, "14": 14}[f.bits]; !known {
 		return o, usagef("--bits %s: choose auto, 7 or 14", f.bits)
@@ -121,6 +121,9 @@ func (f *compileFlags) options() (compiler.Options, error) {
 	}
 	return o, nil
 }
+
+// calibrateBox is what --calibrate says for samples of the box.
+const calibrateBox = "box"
 
 // parseProve reads --prove: a time or a number of boxes, nothing for no search.
 func parseProve(s string) (compiler.Prove, bool) {
@@ -145,8 +148,8 @@ func (f *compileFlags) prepare(e *env, m *model.Model) (*model.Model, []float32,
 		changed.InputLo, changed.InputHi = lo, hi
 		changed.StateLo, changed.StateHi = nil, nil // they were seen on another box
 	}
-	if f.calibrate == "" {
-		return &changed, nil, nil
+	if f.calibrate == "" || f.calibrate == calibrateBox {
+		return &changed, nil, nil // the compiler samples the box itself
 	}
 	set, err := openData(f.calibrate)
 	if err != nil {
