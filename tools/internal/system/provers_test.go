@@ -17,6 +17,7 @@ import (
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/onnx"
+	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/verify"
 	simrt "github.com/sparse-implicit/sim/runtime"
 	"github.com/sparse-implicit/sim/tools/internal/shared"
@@ -48,7 +49,7 @@ func TestProvedBoundsHoldOnControllers(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := compiler.Options{Bits: 14, WeightBits: weights, Prove: proveOf(t, prove)}
-	t.Log("net box     planes bound      observed   ratio  boxes    seconds decisions")
+	t.Log("net box   two planes   bound      observed   ratio  of span   boxes    seconds decisions, points")
 	for _, box := range strings.Split(boxes, ",") {
 		lo, hi := readBox(t, filepath.Join(root, "box_"+box+".csv"))
 		var ratios []float64
@@ -106,7 +107,7 @@ func provedBounds(t *testing.T, m *model.Model, options compiler.Options, name s
 		t.Errorf("%s: verify: %v %+v", name, err, checks)
 	}
 	found := attack(t, m, compiled, samples)
-	ratio, worst := 0.0, 0
+	ratio, worst, share := 0.0, 0, 0.0
 	for k, e := range found.errors {
 		if e > report.ErrorBoundBox[k] {
 			t.Errorf("%s: output %d is off by %g at %v, the proved bound is %g", name, k, e, found.at[k], report.ErrorBoundBox[k])
@@ -114,10 +115,52 @@ func provedBounds(t *testing.T, m *model.Model, options compiler.Options, name s
 		if r := report.ErrorBoundBox[k] / e; r > ratio {
 			ratio, worst = r, k
 		}
+		share = max(share, e/found.spans[k])
 	}
-	t.Logf("%-9s %d      %-10.3g %-10.3g %-6.4g %-8d %-7.1f %.4f %%", name, options.WeightBits/8,
-		report.ErrorBoundBox[worst], found.errors[worst], ratio, report.Proof.Boxes, seconds, 100*found.equal)
+	points := atPoints(t, m, compiled, found)
+	t.Logf("%-9s %3d of %d   %-10.3g %-10.3g %-6.3g %-7.2g %% %-8d %-7.1f %.4f %%, %d", name, report.Weights.TwoPlaneRows, report.Weights.TwoPlaneRows+report.Weights.OnePlaneRows,
+		report.ErrorBoundBox[worst], found.errors[worst], ratio, 100*share, report.Proof.Boxes, seconds, 100*found.equal, points)
 	return ratio
+}
+
+// atPoints takes the points with the largest errors, and some at random, as boxes of a single point: what is proved
+// there must cover the error there. It returns how many there were.
+func atPoints(t *testing.T, m *model.Model, compiled []byte, found found) int {
+	t.Helper()
+	file, err := simb.Open(compiled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := verify.NewLocal(file.Model(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := slices.Clone(found.at)
+	random := rand.New(rand.NewPCG(11, 11))
+	for range 200 {
+		u := make([]float32, m.Inputs())
+		for j := range u {
+			u[j] = min(max(m.InputLo[j]+(m.InputHi[j]-m.InputLo[j])*random.Float32(), m.InputLo[j]), m.InputHi[j])
+		}
+		points = append(points, u)
+	}
+	session, p, errors := local.NewSession(), newPrey(t, m, compiled), make([]float64, m.Outputs())
+	for _, u := range points {
+		proof, err := session.At(u, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(p.src, u)
+		if _, err := p.compare(errors); err != nil {
+			t.Fatal(err)
+		}
+		for k, e := range errors {
+			if e > proof.ErrorBound[k] {
+				t.Errorf("output %d is off by %g at the point %v, proved there is %g", k, e, u, proof.ErrorBound[k])
+			}
+		}
+	}
+	return len(points)
 }
 
 // prey is a compiled model and its source, to be compared at one input.
@@ -210,6 +253,7 @@ func (p *prey) compare(errors []float64) (equal bool, err error) {
 type found struct {
 	errors []float64
 	at     [][]float32
+	spans  []float64 // of each output over the samples
 	equal  float64
 }
 
@@ -223,6 +267,7 @@ func attack(t *testing.T, m *model.Model, compiled []byte, samples int) found {
 	parts := make([]hunter, 4) // a fixed number, so that the samples do not depend on the machine
 	for k := range parts {
 		parts[k] = hunter{prey: newPrey(t, m, compiled), random: rand.New(rand.NewPCG(uint64(k), 7)), worst: make([][]trophy, m.Outputs())}
+		parts[k].least, parts[k].most = slices.Repeat([]float64{math.Inf(1)}, m.Outputs()), slices.Repeat([]float64{math.Inf(-1)}, m.Outputs())
 	}
 	var wait sync.WaitGroup
 	for c := range cores {
@@ -235,13 +280,16 @@ func attack(t *testing.T, m *model.Model, compiled []byte, samples int) found {
 		}()
 	}
 	wait.Wait()
-	all := found{errors: make([]float64, m.Outputs()), at: make([][]float32, m.Outputs())}
+	all := found{errors: make([]float64, m.Outputs()), at: make([][]float32, m.Outputs()), spans: make([]float64, m.Outputs())}
 	for k := range parts {
 		if parts[k].err != nil {
 			t.Fatal(parts[k].err)
 		}
 		all.equal += float64(parts[k].equal) / float64(samples/len(parts)*len(parts))
 		for o, trophies := range parts[k].worst {
+			for _, other := range parts {
+				all.spans[o] = max(all.spans[o], other.most[o]-parts[k].least[o])
+			}
 			if best := trophies[0]; best.size > all.errors[o] {
 				all.errors[o], all.at[o] = best.size, best.at
 			}
@@ -255,6 +303,8 @@ type hunter struct {
 	*prey
 	random *rand.Rand
 	worst  [][]trophy // per output, the largest first
+	least  []float64  // of each output over the samples
+	most   []float64
 	equal  int
 	err    error
 }
@@ -281,6 +331,9 @@ func (h *hunter) hunt(samples int, corners bool) {
 		}
 		if h.look(errors) {
 			h.equal++
+		}
+		for o, v := range h.y {
+			h.least[o], h.most[o] = min(h.least[o], v), max(h.most[o], v)
 		}
 	}
 	for o := range h.worst {
