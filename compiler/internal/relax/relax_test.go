@@ -161,13 +161,13 @@ const evaluation = 1e-13
 func TestNoSampleIsAboveTheBound(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	tight := 0
-	for n := range 400 {
+	for n := range 200 {
 		p := newPair(r)
 		scale := slices.Repeat([]float64{1e-3}, p.Outputs())
 		whole, calm := p.Bound(p.box, p.from, false), p.Bound(p.box, p.from, true)
 		tree := p.Split(Search{Box: p.box, From: p.from, Scale: scale, Split: true, More: func(boxes int) bool { return boxes < 100 }})
 		seen := make([]float64, p.Outputs())
-		for range 300 {
+		for range 150 {
 			u := draw(r, p.box)
 			errors, saturated := p.run(r, u)
 			point := p.Bound(Box{u, u}, p.from, false)
@@ -190,8 +190,8 @@ func TestNoSampleIsAboveTheBound(t *testing.T) {
 			}
 		}
 	}
-	if tight < 300 {
-		t.Errorf("%d of about 600 bounds within three times what was seen: the test could not see much", tight)
+	if tight < 150 {
+		t.Errorf("%d of about 300 bounds within three times what was seen: the test could not see much", tight)
 	}
 }
 
