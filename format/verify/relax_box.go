@@ -18,8 +18,9 @@ type boxBounds struct {
 	inputs         []interval // v of the inputs
 	eta            float64    // of a sum of products, in parts of the products' sizes
 	upper, lower   form
-	work           int64 // multiplications so far
-	overflow       bool  // some range is not finite: nothing is proved
+	work           int64 // multiplications of this box so far, and visits of states and inputs
+	most           int64 // at which it is given up
+	overflow       bool  // some range is not finite, or it is too much work: nothing is proved
 }
 
 // column is a range of v or f as the sums over weights read it.
@@ -64,7 +65,7 @@ func (r *relaxation) newBoxBounds() *boxBounds {
 		relaxation: r, v: make([]column, columns), f: make([]column, columns),
 		vAbove: make([]line, c.n), vBelow: make([]line, c.n), fAbove: make([]line, c.n), fBelow: make([]line, c.n),
 		slackZ: make([]float64, rows), slackD: make([]float64, rows), inputs: make([]interval, c.p),
-		eta: float64(2*c.n+c.p+8) * 0x1p-52,
+		eta: float64(2*c.n+c.p+8) * 0x1p-52, most: math.MaxInt64,
 	}
 	for _, t := range []*form{&b.upper, &b.lower} {
 		t.a, t.g = make([]float64, columns), make([]float64, columns)
@@ -100,7 +101,7 @@ func (b *boxBounds) states(known, into *ranges) {
 			z, shifted, done = b.narrow(i, z, d)
 		}
 		into.z[i], into.d[i] = z, d
-		if !z.finite() || !d.finite() || !shifted.finite() {
+		if !z.finite() || !d.finite() || !shifted.finite() || b.work > b.most {
 			b.overflow = true
 			return
 		}
@@ -198,6 +199,7 @@ func (b *boxBounds) begin(i int, onD, onZ float64) { b.substitute(i, onD, -onD, 
 // one, and the negated upper one of the negated form.
 func (b *boxBounds) bound(states int) interval {
 	p := b.c.p
+	b.work += int64(b.c.n) + int64(2*states+2*p) // clear, take and over
 	for j := states - 1; j >= 0; j-- {
 		dUp, zUp := b.upper.take(b, p, j)
 		dLow, zLow := b.lower.take(b, p, j)

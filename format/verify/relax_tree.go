@@ -144,6 +144,7 @@ func (f *forest) newWalker() *walker {
 	for k := range w.figures {
 		w.figures[k] = leafBound{-1, math.MaxInt}
 	}
+	w.boxes.most = f.most
 	return w
 }
 
