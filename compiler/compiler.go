@@ -141,25 +141,20 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	program := best.program
+	before := len(report.Passes)
 	report.Passes = append(report.Passes, best.passes...)
-	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
-		report.Passes = report.Passes[:len(report.Passes)-1]
-		limit := o.MaxError
-		if o.Prove.On {
-			limit = 0 // what decides is proved later
-		}
-		briefly := func() (string, error) { return program.CertifyBriefly(limit) }
-		if err := report.run(step{"certify", briefly}); err != nil {
+	if err := chosen.prove(best, report); err != nil {
+		return nil, nil, err
+	}
+	if wide := chosen.everywhere(best); wide != nil {
+		best = wide
+		report.Passes = append(report.Passes[:before], best.passes...)
+		if err := chosen.prove(best, report); err != nil {
 			return nil, nil, err
 		}
 	}
+	program := best.program
 	report.weigh(best)
-	if o.Prove.On {
-		if err := report.run(best.proof.bounds(program, report)); err != nil {
-			return nil, nil, err
-		}
-	}
 	if err := report.run(step{"self-test", sure(program.Bundle)}); err != nil {
 		return nil, nil, err
 	}

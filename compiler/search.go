@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
+	"github.com/sparse-implicit/sim/format/simb"
 )
 
 // Models of few inputs that no data shaped are measured on samples of their box; boxSamples of them, a
@@ -18,11 +20,14 @@ const (
 )
 
 // What weights are to keep on samples of the box where the user asks for nothing: decisions, and each
-// output to a share of its span. autoAgreement is what 7-bit states have to keep to be preferred.
+// output to a share of its span; and what 7-bit states have to keep to be preferred. Where one decision
+// nearly always wins, agreement alone says little: on three of ACAS Xu's boxes all decisions are equal
+// with 7 bits, and outputs off by half their span.
 const (
-	boxAgreement  = 0.9995
-	boxError      = 0.01
-	autoAgreement = 0.999
+	boxAgreement    = 0.9995
+	boxError        = 0.01
+	narrowAgreement = 0.999
+	narrowError     = 0.1
 )
 
 // goal is what the integers are to keep; what is zero is not asked for.
@@ -48,7 +53,8 @@ type search struct {
 	resolved  pass.Options
 	goal      goal
 	reference *pass.Reference
-	proof     *prover // of the base that was built last
+	proof     *prover       // of the base that was built last
+	wide      *pass.Program // what more planes could be given to; nil: nothing
 }
 
 // newSearch says what is measured and what is to be met. Without samples and goals everything is as the
@@ -66,7 +72,10 @@ func newSearch(m *model.Model, o Options, resolved pass.Options) (*search, error
 	if o.Agreement > 0 && s.reference == nil {
 		return nil, fmt.Errorf("an agreement of %g is asked for, but there are no samples that it could be measured on: --calibrate the model on data: %w", o.Agreement, ErrOptions)
 	}
-	s.goal = goal{agreement: o.Agreement, maxError: o.MaxError}
+	s.goal = goal{agreement: o.Agreement}
+	if !o.Prove.On { // what is proved by relaxation is known at the end only
+		s.goal.maxError = o.MaxError
+	}
 	if s.reference != nil && !byData && s.goal == (goal{}) {
 		s.goal.share = boxError
 		if m.Decision != model.DecideNone {
@@ -84,11 +93,11 @@ func (s *search) byComponents() bool {
 }
 
 // asked reports whether the user set the goal.
-func (s *search) asked() bool { return s.options.Agreement > 0 || s.options.MaxError > 0 }
+func (s *search) asked() bool { return s.options.Agreement > 0 || s.goal.maxError > 0 }
 
 // run returns the chosen candidate, the nearest one where the goal cannot be met.
 func (s *search) run(report *Report) (*candidate, error) {
-	if s.options.Bits == 0 && s.triesNarrow() {
+	if s.options.Bits == 0 && s.choosesWidth() {
 		if best, passes := s.narrow(); best != nil {
 			report.Passes = append(report.Passes, passes...)
 			return best, nil
@@ -102,18 +111,21 @@ func (s *search) run(report *Report) (*candidate, error) {
 	return s.promote(base)
 }
 
-// triesNarrow reports whether 7 bits are tried before 14: where a goal can say if they do.
-func (s *search) triesNarrow() bool {
+// choosesWidth reports whether the width follows from a goal: 7 bits where they meet it, else 14.
+func (s *search) choosesWidth() bool {
 	decides := s.model.Decision != model.DecideNone
-	return s.goal.maxError > 0 || decides && s.reference != nil && s.goal != (goal{})
+	return s.options.MaxError > 0 || decides && s.reference != nil && s.goal != (goal{})
 }
 
 // narrow compiles with 7-bit states and the weights as they come, and returns the result if it meets the
 // goal: wider weights do little for states so coarse.
 func (s *search) narrow() (*candidate, []PassReport) {
+	if s.options.Prove.On && s.options.MaxError > 0 {
+		return nil, nil // it would take a whole search to say
+	}
 	trial, report := *s, &Report{}
 	if !s.asked() {
-		trial.goal = goal{agreement: autoAgreement}
+		trial.goal = goal{agreement: narrowAgreement, share: narrowError}
 	}
 	base, err := trial.base(report, quant.Width7)
 	if err != nil {
@@ -200,6 +212,7 @@ const nearlyAll = 1.25
 // promote gives rows a second plane, the most useful first, until the goal is met: as many as doubling and
 // bisection find, which takes it that more rows lose less.
 func (s *search) promote(base *pass.Program) (*candidate, error) {
+	s.wide = base
 	best, err := s.build(base, nil)
 	if err != nil || best.loss <= 1 || s.options.WeightBits != 0 {
 		return best, err
@@ -251,6 +264,44 @@ func bisect(total int, best *candidate, limit float64, with func(count int) *can
 		}
 	}
 	return best
+}
+
+// prove certifies a candidate for good: briefly where the file makes use of that, and by relaxation where that is
+// asked for.
+func (s *search) prove(c *candidate, report *Report) error {
+	o := s.options
+	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
+		report.Passes = report.Passes[:len(report.Passes)-1]
+		limit := o.MaxError
+		if o.Prove.On {
+			limit = 0 // what decides is proved later
+		}
+		briefly := func() (string, error) { return c.program.CertifyBriefly(limit) }
+		if err := report.run(step{"certify", briefly}); err != nil {
+			return err
+		}
+	}
+	if !o.Prove.On {
+		return nil
+	}
+	return report.run(c.proof.bounds(c.program, report))
+}
+
+// everywhere returns the candidate with two planes in every row, where one with fewer is proved to be too far
+// off by relaxation; nil where that is not so or cannot help.
+func (s *search) everywhere(c *candidate) *candidate {
+	o, certificates := s.options, &c.program.Certificates
+	if !o.Prove.On || o.MaxError == 0 || o.WeightBits != 0 || s.wide == nil {
+		return nil
+	}
+	if bounds := smaller(certificates.Box, certificates.Relaxed); bounds != nil && slices.Max(bounds) <= o.MaxError {
+		return nil
+	}
+	wide, err := s.build(s.wide, slices.Repeat([]bool{true}, len(c.program.Rows)))
+	if err != nil {
+		return nil
+	}
+	return wide
 }
 
 // WeightsReport says how rows' weights are stored and what the integers lose on the samples.

@@ -40,6 +40,10 @@ func (p *Program) momentsOf(i int, inLoop func(int32) bool) *moments {
 	if p.shared != nil && slices.Equal(p.shared.cols, cols) {
 		return p.shared
 	}
+	if m := p.ofInputs.find(cols); m != nil {
+		p.shared = m
+		return m
+	}
 	m := &moments{cols: cols, mean: make([]float64, len(cols))}
 	values := make([]float64, len(cols))
 	for s := range p.Reference.count {
@@ -59,7 +63,34 @@ func (p *Program) momentsOf(i int, inLoop func(int32) bool) *moments {
 	}
 	m.factor(h, last)
 	p.shared = m
+	if int(cols[len(cols)-1]) < len(p.InputPlan) {
+		p.ofInputs.keep(m)
+	}
 	return m
+}
+
+// inputMoments keeps moments of columns that are all inputs: they are the same however the rows that follow are
+// rounded, and in wide models cost more than all others.
+type inputMoments struct{ list []*moments }
+
+// mostKept is how many are kept; nearly always there is one.
+const mostKept = 16
+
+func (k *inputMoments) find(cols []int32) *moments {
+	if k != nil {
+		for _, m := range k.list {
+			if slices.Equal(m.cols, cols) {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+func (k *inputMoments) keep(m *moments) {
+	if k != nil && len(k.list) < mostKept {
+		k.list = append(k.list, m)
+	}
 }
 
 // read gathers what the columns hold on sample s: the integers, and within the row's own loop, which has

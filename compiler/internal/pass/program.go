@@ -53,12 +53,13 @@ type Program struct {
 
 	medianMagnitude float64 // of the states that left zero over the calibration data; 0 without
 
-	Reference *Reference // what the float model does on samples, or nil
-	Promoted  []bool     // per row of the plan: two weight planes whatever the options say; nil: none
-	observed  []uint16   // while rows are rounded: q of all columns on every sample, sample-major
-	shared    *moments   // of the row before
-	longest   int        // row that has moments
-	rowLoss   []float64  // per row, what rounding against samples left of it: the mean square of its sum
+	Reference *Reference    // what the float model does on samples, or nil
+	Promoted  []bool        // per row of the plan: two weight planes whatever the options say; nil: none
+	observed  []uint16      // while rows are rounded: q of all columns on every sample, sample-major
+	shared    *moments      // of the row before
+	longest   int           // row that has moments
+	ofInputs  *inputMoments // shared by forks; nil: none are kept
+	rowLoss   []float64     // per row, what rounding against samples left of it: the mean square of its sum
 
 	asTrained int  // rows that have their trained levels
 	inBrief   bool // claims are to have few digits

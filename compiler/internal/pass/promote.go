@@ -36,6 +36,9 @@ func (p *Program) promotedRows() string {
 // Fork returns a program that goes on from where ranges are known, on its own: what one does to it the
 // other does not see.
 func (p *Program) Fork(promoted []bool) *Program {
+	if p.ofInputs == nil {
+		p.ofInputs = &inputMoments{}
+	}
 	fork := *p
 	fork.floatReach, fork.floatSums = slices.Clone(p.floatReach), slices.Clone(p.floatSums)
 	fork.Segments = slices.Clone(p.Segments)
