@@ -123,7 +123,7 @@ func (r *relaxation) pair(l *links) {
 
 // middle returns a number and the radius around it that encloses v.
 func (v interval) middle() (at, radius float64) {
-	at = v.lo + (v.hi-v.lo)/2
+	at = v.lo + float64((v.hi-v.lo)/2)
 	return at, max(subUp(v.hi, at), subUp(at, v.lo))
 }
 

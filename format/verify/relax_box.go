@@ -155,11 +155,11 @@ func (b *boxBounds) interval(i int) (z, d interval) {
 	}
 	relative := b.eta + b.relative
 	const tiny = 0x1p-900 // products may vanish below float64's range
-	b.slackD[i] = relative*(dSize+math.Abs(b.gapBias[i])) + 2*zSpread + 2*b.gapBiasSpread[i] + tiny
+	b.slackD[i] = float64(relative*(dSize+math.Abs(b.gapBias[i]))) + float64(2*zSpread) + float64(2*b.gapBiasSpread[i]) + tiny
 	if b.gap == nil {
-		b.slackZ[i] = relative*(zSize+math.Abs(b.bias[i])) + 2*b.biasSpread[i] + tiny
+		b.slackZ[i] = float64(relative*(zSize+math.Abs(b.bias[i]))) + float64(2*b.biasSpread[i]) + tiny
 	} else {
-		b.slackZ[i] = b.eta*(zSize+math.Abs(b.bias[i])) + 2*zSpread + 2*b.biasSpread[i] + tiny
+		b.slackZ[i] = float64(b.eta*(zSize+math.Abs(b.bias[i]))) + float64(2*zSpread) + float64(2*b.biasSpread[i]) + tiny
 	}
 	z = point(zAt).add(point(b.bias[i])).widen(addUp(zRadius, b.slackZ[i]))
 	d = point(dAt).add(point(b.gapBias[i])).widen(addUp(dRadius, b.slackD[i]))
@@ -215,18 +215,18 @@ func (t *form) take(b *boxBounds, p, j int) (onD, onZ float64) {
 	switch a := t.a[p+j]; {
 	case a > 0:
 		onD = a * b.fAbove[j].slope
-		t.constant.add(a * b.fAbove[j].offset)
+		t.constant.add(float64(a * b.fAbove[j].offset))
 	case a < 0:
 		onD = a * b.fBelow[j].slope
-		t.constant.add(a * b.fBelow[j].offset)
+		t.constant.add(float64(a * b.fBelow[j].offset))
 	}
 	switch g := t.g[p+j]; {
 	case g > 0:
 		onZ = g * b.vAbove[j].slope
-		t.constant.add(g * b.vAbove[j].offset)
+		t.constant.add(float64(g * b.vAbove[j].offset))
 	case g < 0:
 		onZ = g * b.vBelow[j].slope
-		t.constant.add(g * b.vBelow[j].offset)
+		t.constant.add(float64(g * b.vBelow[j].offset))
 	}
 	return onD, onZ
 }
@@ -245,8 +245,8 @@ func (t *form) over(b *boxBounds) float64 {
 func (b *boxBounds) substitute(i int, dUp, dLow, zUp, zLow float64) {
 	b.upper.row(b.relaxation, i, dUp, zUp)
 	b.lower.row(b.relaxation, i, dLow, zLow)
-	b.upper.slack += math.Abs(dUp)*b.slackD[i] + math.Abs(zUp)*b.slackZ[i]
-	b.lower.slack += math.Abs(dLow)*b.slackD[i] + math.Abs(zLow)*b.slackZ[i]
+	b.upper.slack += float64(math.Abs(dUp)*b.slackD[i]) + float64(math.Abs(zUp)*b.slackZ[i])
+	b.lower.slack += float64(math.Abs(dLow)*b.slackD[i]) + float64(math.Abs(zLow)*b.slackZ[i])
 	from, to := b.start[i], b.start[i+1]
 	if from == to {
 		return
@@ -277,9 +277,9 @@ func (b *boxBounds) substitute(i int, dUp, dLow, zUp, zLow float64) {
 // row adds the biases of row i.
 func (t *form) row(r *relaxation, i int, onD, onZ float64) {
 	if onZ != 0 {
-		t.constant.add(onZ * r.bias[i])
+		t.constant.add(float64(onZ * r.bias[i]))
 	}
 	if onD != 0 {
-		t.constant.add(onD * r.gapBias[i])
+		t.constant.add(float64(onD * r.gapBias[i]))
 	}
 }
