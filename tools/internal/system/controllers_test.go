@@ -13,11 +13,9 @@ import (
 
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
-	"github.com/sparse-implicit/sim/format/onnx"
 	"github.com/sparse-implicit/sim/format/verify"
 	simrt "github.com/sparse-implicit/sim/runtime"
 	"github.com/sparse-implicit/sim/tools/internal/shared"
-	"github.com/sparse-implicit/sim/trainer/teacher"
 )
 
 // TestControllersStayWithinTheirBounds converts real networks, compiles them at 14 bits and compares
@@ -74,18 +72,7 @@ func readBox(t *testing.T, path string) (lo, hi []float32) {
 
 func withinBounds(t *testing.T, path, name string, lo, hi []float32, samples int) {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	graph, err := onnx.Decode(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, _, err := teacher.Convert(graph, teacher.ConvertOptions{Lo: lo, Hi: hi})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := converted(t, path, lo, hi)
 	compiled, report, err := compiler.Compile(m, compiler.Options{Bits: 14})
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
