@@ -214,7 +214,8 @@ func FuzzClaims(f *testing.F) {
 				changes[r.IntN(len(changes))](p.file)
 			}
 		}
-		if p.file.Validate() == nil && Opened(p.file, Options{Against: p.source}).OK {
+		// A million sweeps may be claimed, and proved: then running them is what takes long.
+		if p.file.Validate() == nil && p.file.MACs() < 1<<22 && Opened(p.file, Options{Against: p.source}).OK {
 			truth(t, r, p)
 		}
 	})
