@@ -17,6 +17,7 @@ type boxBounds struct {
 	slackZ, slackD []float64
 	inputs         []interval // v of the inputs
 	eta            float64    // of a sum of products, in parts of the products' sizes
+	vanished       float64    // what factors of a form that fall below float64's range can hide
 	upper, lower   form
 	work           int64 // multiplications so far
 	overflow       bool  // some range is not finite: nothing is proved
@@ -110,6 +111,25 @@ func (b *boxBounds) states(known, into *ranges) {
 		e := interval{b.fBelow[i].over(d).lo, b.fAbove[i].over(d).hi}
 		b.f[b.c.p+i] = columnOf(e.hull(interval{e.hi, e.lo}))
 	}
+	for i := b.c.n; i < len(b.c.m.Rows); i++ {
+		b.interval(i) // for its slack
+	}
+	b.vanished = b.vanishing(into)
+}
+
+// vanishing bounds what a form is off by because products of its factors fall below float64's range: each by up
+// to 2⁻¹⁰⁷⁵, which stands before a v, f, z or d, or alone. Large weights can make those as large as the range is
+// wide, and small ones behind them the product of all.
+func (b *boxBounds) vanishing(known *ranges) float64 {
+	const down = 0x1p-1000 // sizes stay within the range
+	sum := down
+	for j := range b.v {
+		sum += float64(b.v[j].size*down) + float64(b.f[j].size*down)
+	}
+	for i := range known.z {
+		sum += float64(known.z[i].magnitude()*down) + float64(known.d[i].magnitude()*down)
+	}
+	return float64(sum*0x1p-70) * float64(2*b.c.n+b.c.p+16)
 }
 
 // narrow returns z and z̃, in the claim without saturation narrowed to what that allows, and whether the state is
@@ -236,7 +256,7 @@ func (t *form) over(b *boxBounds) float64 {
 		g := t.g[j]
 		rest += float64(math.Abs(t.a[j])*b.f[j].size) + max(float64(g*v.lo), float64(g*v.hi))
 	}
-	return addUp(addUp(t.constant.upper(), rest), float64(t.slack*(1+0x1p-20)))
+	return addUp(addUp(t.constant.upper(), rest), addUp(float64(t.slack*(1+0x1p-20)), b.vanished))
 }
 
 // substitute adds the entries of row i to both forms, d with the factors dUp and dLow, z with zUp and zLow.
