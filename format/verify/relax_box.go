@@ -228,9 +228,12 @@ func (b *boxBounds) bound(states int) interval {
 	return interval{-b.lower.over(b), b.upper.over(b)}
 }
 
-// take replaces f and v of state j by their lines, and returns the factors of its d and z.
+// take replaces f and v of state j by their lines, and returns the factors of its d and z. A factor that is not
+// a number, for two infinite ones have met, stays so: then the bound is infinite.
 func (t *form) take(b *boxBounds, p, j int) (onD, onZ float64) {
 	switch a := t.a[p+j]; {
+	case a != a:
+		onD = a
 	case a > 0:
 		onD = a * b.fAbove[j].slope
 		t.constant.add(a * b.fAbove[j].offset)
@@ -239,6 +242,8 @@ func (t *form) take(b *boxBounds, p, j int) (onD, onZ float64) {
 		t.constant.add(a * b.fBelow[j].offset)
 	}
 	switch g := t.g[p+j]; {
+	case g != g:
+		onZ = g
 	case g > 0:
 		onZ = g * b.vAbove[j].slope
 		t.constant.add(g * b.vAbove[j].offset)

@@ -21,6 +21,8 @@ var falseClaims = []struct {
 	{"a folded constant in an output's bias", 2.2e14, foldedConstants(), zeros(1, 0)},
 	// 1e38⁸ · 1e-38⁹ = 1e-38: carried backward the factor is 1e-342, which is 0 in float64.
 	{"factors below the range of float64", 1e-42, chain(17, 8), zeros(1e-44, 17)},
+	// 1.5e-269·(3e310 − 6e310) = −5e41: carried backward the factors are Inf and −Inf, and together NaN.
+	{"factors above the range of float64", 1e34, fork(8, 8), zeros(1e-44, 24)},
 }
 
 func foldedConstants() *model.Model {
@@ -51,6 +53,27 @@ func chain(n, large int) *model.Model {
 		}
 	}
 	m.A, m.B, m.C = sparse.FromDense(n, n, a), sparse.FromDense(n, 1, b), sparse.FromDense(1, n, c)
+	return m
+}
+
+// fork returns a chain of identities of weight 2.5e-34, and two chains of 3e34 that go out from its end, one of which
+// counts twice, and negative, in the output.
+func fork(trunk, branch int) *model.Model {
+	const small, large = 2.5e-34, 3.1623e34
+	n := trunk + 2*branch
+	m := chain(n, n)
+	a, c := make([]float32, n*n), make([]float32, n)
+	for i := 1; i < n; i++ {
+		a[i*n+i-1] = large
+		if i < trunk {
+			a[i*n+i-1] = small
+		}
+	}
+	second := trunk + branch
+	a[second*n+second-1], a[second*n+trunk-1] = 0, large
+	c[second-1], c[n-1] = large, -2*large
+	m.A, m.C = sparse.FromDense(n, n, a), sparse.FromDense(1, n, c)
+	m.B.Data[0] = small
 	return m
 }
 
