@@ -14,7 +14,7 @@ import (
 type Local struct {
 	c          *checker
 	real       *floatNetwork // nil without a float model, and for one with loops
-	against    bool
+	against    *model.Model
 	relaxation *relaxation // of the integers' own real worth; nil for a model without a decision, or with loops
 	errors     []float64   // ≥ |ỹ − ŷ| over the box, per output; nil when nothing is claimed
 	gaps       []float64   // ≥ |ỹ − y*| over the box, per output; nil when nothing is claimed
@@ -47,7 +47,7 @@ func NewLocal(m *simb.Model, against *model.Model) (*Local, error) {
 	}
 	c := newChecker(m)
 	c.derive()
-	l := &Local{c: c, against: against != nil, constants: make([][]float64, m.Outputs())}
+	l := &Local{c: c, against: against, constants: make([][]float64, m.Outputs())}
 	claims := &c.m.Certificates
 	var relaxed, realised []float32
 	if claims.Relaxed != nil {
@@ -174,7 +174,7 @@ func (s *Session) decide(y []int64, p *Proof) (decided int) {
 // compare bounds the distance of the outputs from the float model's: what it answers at u is enclosed by
 // evaluating it outward. One with loops has the file's bounds over the box.
 func (s *Session) compare(u []float32, y []int64, decided int, inside bool, p *Proof) {
-	if !s.against || s.real == nil && (!inside || s.gaps == nil) {
+	if s.against == nil || s.real == nil && (!inside || s.gaps == nil || !s.others(u)) {
 		return
 	}
 	exact := make([]interval, len(y))
@@ -192,6 +192,20 @@ func (s *Session) compare(u []float32, y []int64, decided int, inside bool, p *P
 		equal := s.wins(exact, decided)
 		p.ProvedEqual = &equal
 	}
+}
+
+// others reports whether the inputs that the plan leaves out lie in the source's box: what the file claims of its
+// outputs holds for those alone, most of all where the box is a point.
+func (s *Session) others(u []float32) bool {
+	left := 0 // inputs of the plan ascend
+	for j, v := range u {
+		if left < s.c.p && int(s.c.m.Inputs[left].Source) == j {
+			left++
+		} else if !(s.against.InputLo[j] <= v && v <= s.against.InputHi[j]) {
+			return false
+		}
+	}
+	return true
 }
 
 // wins reports whether a is decided whatever the outputs are in their ranges; ties go to the lowest index.

@@ -256,3 +256,39 @@ func TestLocalRefusesWhatItCannotAnswer(t *testing.T) {
 		t.Errorf("a model that does not decide: %+v", proof)
 	}
 }
+
+// TestLocalClaimsNothingForInputsOutsideTheSourcesBox moves an input that folds into biases: the bounds of a file with
+// loops are of other outputs then, those of a file without are found at the input itself.
+func TestLocalClaimsNothingForInputsOutsideTheSourcesBox(t *testing.T) {
+	for _, s := range []shape{shapes[1], relaxShapes[2]} {
+		p := build(1, s)
+		session := must(NewLocal(p.file, p.source)).NewSession()
+		solver := must(model.NewSolver(p.source))
+		u := whole(p, []float64{0.5, 0.64, 1})
+		for _, v := range []float32{p.source.InputLo[1], p.source.InputLo[1] + 100} {
+			u[1] = v
+			proof := must(session.At(u, false))
+			if s.loop && v != p.source.InputLo[1] {
+				if proof.ErrorBound != nil || proof.ProvedEqual != nil {
+					t.Errorf("%s: input 1 is %g: a bound of %v, equal %v", s.name, v, proof.ErrorBound, proof.ProvedEqual)
+				}
+				continue
+			}
+			wide, exact, y := make([]float64, len(u)), make([]float64, 2), answered(p, u)
+			for j, v := range u {
+				wide[j] = float64(v)
+			}
+			if err := solver.Solve(wide, nil, exact); err != nil {
+				t.Fatal(err)
+			}
+			for k, bound := range proof.ErrorBound {
+				if e := math.Abs(exact[k] - float64(y[k])*float64(p.file.OutputScale)); e > bound+1e-6*math.Abs(exact[k]) {
+					t.Errorf("%s: input 1 is %g: output %d is off by %g, proved is %g", s.name, v, k, e, bound)
+				}
+			}
+			if len(proof.ErrorBound) != 2 {
+				t.Errorf("%s: %d bounds", s.name, len(proof.ErrorBound))
+			}
+		}
+	}
+}

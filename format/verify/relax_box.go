@@ -17,6 +17,7 @@ type boxBounds struct {
 	slackZ, slackD []float64
 	inputs         []interval // v of the inputs
 	eta            float64    // of a sum of products, in parts of the products' sizes
+	vanished       float64    // what factors of a form that fall below float64's range can hide
 	upper, lower   form
 	work           int64 // multiplications of this box so far, and visits of states and inputs
 	most           int64 // at which it is given up
@@ -111,6 +112,25 @@ func (b *boxBounds) states(known, into *ranges) {
 		e := interval{b.fBelow[i].over(d).lo, b.fAbove[i].over(d).hi}
 		b.f[b.c.p+i] = columnOf(e.hull(interval{e.hi, e.lo}))
 	}
+	for i := b.c.n; i < len(b.c.m.Rows); i++ {
+		b.interval(i) // for its slack
+	}
+	b.vanished = b.vanishing(into)
+}
+
+// vanishing bounds what a form is off by because products of its factors fall below float64's range: each by up
+// to 2⁻¹⁰⁷⁵, which stands before a v, f, z or d, or alone. Large weights can make those as large as the range is
+// wide, and small ones behind them the product of all.
+func (b *boxBounds) vanishing(known *ranges) float64 {
+	const down = 0x1p-1000 // sizes stay within the range
+	sum := down
+	for j := range b.v {
+		sum += float64(b.v[j].size*down) + float64(b.f[j].size*down)
+	}
+	for i := range known.z {
+		sum += float64(known.z[i].magnitude()*down) + float64(known.d[i].magnitude()*down)
+	}
+	return float64(sum*0x1p-70) * float64(2*b.c.n+b.c.p+16)
 }
 
 // narrow returns z and z̃, in the claim without saturation narrowed to what that allows, and whether the state is
@@ -210,9 +230,12 @@ func (b *boxBounds) bound(states int) interval {
 	return interval{-b.lower.over(b), b.upper.over(b)}
 }
 
-// take replaces f and v of state j by their lines, and returns the factors of its d and z.
+// take replaces f and v of state j by their lines, and returns the factors of its d and z. A factor that is not
+// a number, for two infinite ones have met, stays so: then the bound is infinite.
 func (t *form) take(b *boxBounds, p, j int) (onD, onZ float64) {
 	switch a := t.a[p+j]; {
+	case a != a:
+		onD = a
 	case a > 0:
 		onD = a * b.fAbove[j].slope
 		t.constant.add(float64(a * b.fAbove[j].offset))
@@ -221,6 +244,8 @@ func (t *form) take(b *boxBounds, p, j int) (onD, onZ float64) {
 		t.constant.add(float64(a * b.fBelow[j].offset))
 	}
 	switch g := t.g[p+j]; {
+	case g != g:
+		onZ = g
 	case g > 0:
 		onZ = g * b.vAbove[j].slope
 		t.constant.add(float64(g * b.vAbove[j].offset))
@@ -238,7 +263,7 @@ func (t *form) over(b *boxBounds) float64 {
 		g := t.g[j]
 		rest += float64(math.Abs(t.a[j])*b.f[j].size) + max(float64(g*v.lo), float64(g*v.hi))
 	}
-	return addUp(addUp(t.constant.upper(), rest), float64(t.slack*(1+0x1p-20)))
+	return addUp(addUp(t.constant.upper(), rest), addUp(float64(t.slack*(1+0x1p-20)), b.vanished))
 }
 
 // substitute adds the entries of row i to both forms, d with the factors dUp and dLow, z with zUp and zLow.

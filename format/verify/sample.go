@@ -141,13 +141,31 @@ func (c *checker) contradicts(x, y []float64, got result, saturated bool) error 
 				return fmt.Errorf("state %d, %s claim: %w", i, claim.name, err)
 			}
 		}
-		for k, q := range got.outputs {
-			if err := c.exceeds(y[k], c.outputWorth(q), claim.e.Output[k]); err != nil {
-				return fmt.Errorf("output %d, %s claim: %w", k, claim.name, err)
-			}
+		if err := c.outputsExceed(claim.name, y, got, claim.e.Output); err != nil {
+			return err
+		}
+	}
+	if claim := c.m.Certificates.Relaxed; claim != nil {
+		if err := c.outputsExceed("relaxed", y, got, claim.Output); err != nil {
+			return err
+		}
+	}
+	if claim := c.m.Certificates.RelaxedCalibrated; claim != nil && !saturated {
+		if err := c.outputsExceed("relaxed calibrated", y, got, claim.Output); err != nil {
+			return err
 		}
 	}
 	return c.leavesReach(x)
+}
+
+// outputsExceed compares the outputs of one sample with the figures of a claim.
+func (c *checker) outputsExceed(claim string, y []float64, got result, bounds []float32) error {
+	for k, q := range got.outputs {
+		if err := c.exceeds(y[k], c.outputWorth(q), bounds[k]); err != nil {
+			return fmt.Errorf("output %d, %s claim: %w", k, claim, err)
+		}
+	}
+	return nil
 }
 
 // reference is the slack that the float64 solver needs for a value and its bound.
