@@ -27,8 +27,7 @@ import (
 // TestProvedBoundsHoldOnControllers compiles ACAS Xu networks with --prove and looks for inputs with errors above the
 // bounds: samples, all corners, and hill climbing from the worst of them. It prints how tight the bounds are.
 // SIM_LONG=1 takes all nine networks on four boxes; SIM_PROVE (30s, or a number of boxes), SIM_SAMPLES, SIM_NETS
-// (1,5,9), SIM_BOXES (prop3,prop4) and SIM_WEIGHTS (8, 16; 0 for as many planes as needed) say otherwise. States have their ranges from samples where
-// the box is the full one: what is proved of them there is of no use for steps.
+// (1,5,9), SIM_BOXES (prop3,prop4) and SIM_WEIGHTS (8, 16; 0 for as many planes as needed) say otherwise.
 func TestProvedBoundsHoldOnControllers(t *testing.T) {
 	root := filepath.Join(shared.Path(t, "onnx"), "acasxu")
 	prove, samples, nets, boxes := "300", 2000, "1", "prop4"
@@ -53,7 +52,6 @@ func TestProvedBoundsHoldOnControllers(t *testing.T) {
 	for _, box := range strings.Split(boxes, ",") {
 		lo, hi := readBox(t, filepath.Join(root, "box_"+box+".csv"))
 		var ratios []float64
-		options.CalibrateBox = box == "full"
 		for _, net := range strings.Split(nets, ",") {
 			m := converted(t, filepath.Join(root, "ACASXU_run2a_1_"+net+"_batch_2000.onnx"), lo, hi)
 			ratios = append(ratios, provedBounds(t, m, options, "1_"+net+" "+box, samples))
