@@ -241,7 +241,7 @@ func TestRefusedBoundNamesWhatAddsMost(t *testing.T) {
 // TestManyStatesCompile holds the passes to work that grows with the entries: 5,000 states in loops, in one
 // loop, in levels, and a thousand outputs.
 func TestManyStatesCompile(t *testing.T) {
-	const n = 5000
+	n := fewer(5000)
 	var selfLoops, oneLoop, chain []sparse.Triplet[float32]
 	for i := range n {
 		selfLoops = append(selfLoops, sparse.Triplet[float32]{Row: i, Col: i, Value: 0.5})

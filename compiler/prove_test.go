@@ -18,7 +18,7 @@ import (
 // TestRelaxedClaimsAreProvedAnew compiles models of every kind with Prove and has the independent checker bound every
 // box of their trees again, and compare both on samples.
 func TestRelaxedClaimsAreProvedAnew(t *testing.T) {
-	const models = 60
+	models := fewer(60)
 	for _, s := range []shape{{}, {calibrated: true}, {spread: 3}, {spread: 6, calibrated: true}, {loops: true}, {spread: 60, calibrated: true}} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			claimed, split, smaller := 0, 0, 0

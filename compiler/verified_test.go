@@ -107,11 +107,19 @@ func anyOptions(rng *rand.Rand) compiler.Options {
 	}
 }
 
+// fewer returns a quarter of a number in the short form, which emulated machines run.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 // TestEveryClaimIsProvedAnew compiles models of every kind and has the independent checker prove all of
 // their figures again, from the file and against the model, and compare both on samples. A model that
 // is refused must be refused for one of the documented reasons.
 func TestEveryClaimIsProvedAnew(t *testing.T) {
-	const models = 100
+	models := fewer(100)
 	for _, s := range []shape{
 		{}, {calibrated: true}, {loops: true}, {loops: true, calibrated: true},
 		{spread: 6, calibrated: true}, {loops: true, spread: 6, calibrated: true}, {loops: true, spread: 60}, {spread: 60, calibrated: true},
