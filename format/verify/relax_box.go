@@ -65,7 +65,7 @@ func (r *relaxation) newBoxBounds() *boxBounds {
 		relaxation: r, v: make([]column, columns), f: make([]column, columns),
 		vAbove: make([]line, c.n), vBelow: make([]line, c.n), fAbove: make([]line, c.n), fBelow: make([]line, c.n),
 		slackZ: make([]float64, rows), slackD: make([]float64, rows), inputs: make([]interval, c.p),
-		eta: float64(2*c.n+c.p+8) * 0x1p-52,
+		eta: float64(2*c.n+c.p+16) * 0x1p-52,
 	}
 	for _, t := range []*form{&b.upper, &b.lower} {
 		t.a, t.g = make([]float64, columns), make([]float64, columns)
