@@ -100,7 +100,7 @@ func (m *Model) InputScale(j int) (scale float32, zero int32) {
 }
 
 // InputBox returns the range that input j was declared to have. ErrorBounds hold within it. Values outside are
-// clamped, and counted as saturations, only where the integers end: half a step or more away from it. For an
+// clamped, and counted as saturations, only beyond what the integers can hold, which may be farther out. For an
 // input that the compiled model does not read, or that was declared constant and folded, it is 0, 0.
 func (m *Model) InputBox(j int) (lo, hi float32) {
 	k, read := slices.BinarySearchFunc(m.inputs, j, func(in simb.Input, j int) int { return int(in.Source) - j })
