@@ -173,7 +173,10 @@ func (b *boxBounds) interval(i int) (z, d interval) {
 		}
 	}
 	relative := b.eta + b.relative
-	const tiny = 0x1p-900 // products may vanish below float64's range
+	tiny := 0x1p-900 // products may vanish below float64's range
+	if zSize == 0 && dSize == 0 && b.still(i) {
+		tiny = 0 // there are none: a sum that is exactly zero stays so
+	}
 	b.slackD[i] = relative*(dSize+math.Abs(b.gapBias[i])) + 2*zSpread + 2*b.gapBiasSpread[i] + tiny
 	if b.gap == nil {
 		b.slackZ[i] = relative*(zSize+math.Abs(b.bias[i])) + 2*b.biasSpread[i] + tiny
@@ -183,6 +186,16 @@ func (b *boxBounds) interval(i int) (z, d interval) {
 	z = point(zAt).add(point(b.bias[i])).widen(addUp(zRadius, b.slackZ[i]))
 	d = point(dAt).add(point(b.gapBias[i])).widen(addUp(dRadius, b.slackD[i]))
 	return z, d
+}
+
+// still reports whether row i reads nothing but columns that are exactly zero in both networks.
+func (b *boxBounds) still(i int) bool {
+	for _, j := range b.columns[b.start[i]:b.start[i+1]] {
+		if b.v[j].size != 0 || b.f[j].size != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // back bounds z and d of state i from both sides by taking the states before it in turn, last one first.
