@@ -92,12 +92,12 @@ func (b *boxBounds) states(known, into *ranges) {
 		row := &b.c.m.Rows[i]
 		z, d := b.interval(i)
 		if known != nil {
-			z, d = z.meet(known.z[i]), d.meet(known.d[i])
+			z, d = z.narrowed(known.z[i]), d.narrowed(known.d[i])
 		}
 		z, shifted, done := b.narrow(i, z, d)
 		if !done && b.readsStates[i] {
 			zBack, dBack := b.back(i)
-			z, d = z.meet(zBack), d.meet(dBack)
+			z, d = z.narrowed(zBack), d.narrowed(dBack)
 			z, shifted, done = b.narrow(i, z, d)
 		}
 		into.z[i], into.d[i] = z, d
@@ -139,7 +139,7 @@ func (b *boxBounds) narrow(i int, z, d interval) (narrowed, shifted interval, do
 	if b.calibrated {
 		z, shifted = b.unsaturated(i, z, d, shifted)
 	}
-	return z, shifted, settled(&b.c.m.Rows[i], z.hull(shifted)) && b.cuts(i, shifted) == unbounded
+	return z, shifted, settled(&b.c.m.Rows[i], z.hull(shifted)) && b.cuts(i, shifted) == everything
 }
 
 // interval encloses z and d of row i by the ranges of what it reads, and finds the row's slack: what a sum over
