@@ -99,9 +99,9 @@ func (m *Model) InputScale(j int) (scale float32, zero int32) {
 	return m.inputs[k].Scale, m.inputs[k].Zero
 }
 
-// InputBox returns the range that input j was declared to have. Values further than half a step outside
-// are clamped and counted as saturations; the error bounds hold up to there. For an input that the
-// compiled model does not read, or that was declared constant and folded, it is 0, 0.
+// InputBox returns the range that input j was declared to have. ErrorBounds hold within it. Values outside are
+// clamped, and counted as saturations, only beyond what the integers can hold, which may be farther out. For an
+// input that the compiled model does not read, or that was declared constant and folded, it is 0, 0.
 func (m *Model) InputBox(j int) (lo, hi float32) {
 	k, read := slices.BinarySearchFunc(m.inputs, j, func(in simb.Input, j int) int { return int(in.Source) - j })
 	if !read {

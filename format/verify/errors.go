@@ -84,8 +84,13 @@ func (c *checker) errorOf(i int, claim *simb.ErrorCertificate, e []float64, clip
 func (c *checker) outputError(i int, claim *simb.ErrorCertificate, e []float64) float64 {
 	indptr := c.m.Weights.Indptr
 	sum := addUp(c.through(indptr[i], indptr[i+1], e), float64(claim.Residual[i]))
-	scale := float64(c.m.OutputScale)
-	m := c.m.Rows[i].Multiplier
+	return addUp(sum, c.outputRounding(i))
+}
+
+// outputRounding returns what separates an output from its accumulator's real worth: half a unit, and the
+// conversion to float32.
+func (c *checker) outputRounding(i int) float64 {
+	scale, m := float64(c.m.OutputScale), c.m.Rows[i].Multiplier
 	size := max(-requantise(m, c.ranges[i].lo), requantise(m, c.ranges[i].hi))
 	worth := mulUp(scale, fromInt(size).hi)
 	if worth > math.MaxFloat32 {
@@ -94,7 +99,7 @@ func (c *checker) outputError(i int, claim *simb.ErrorCertificate, e []float64) 
 	// y·s_y needs up to 55 bits: rounded to float64, then to float32. Both together stay within
 	// 2⁻²⁴ of it, because the second errs by at most 2⁻²⁴/(1 + 2⁻²⁴); and below float32's normal range a
 	// multiple of its smallest number is exact.
-	return addUp(sum, addUp(scale/2, mulUp(0x1p-24, worth)))
+	return addUp(scale/2, mulUp(0x1p-24, worth))
 }
 
 // loopErrors checks a loop: its start, and that the bound after K sweeps of the recursion

@@ -107,7 +107,7 @@ func point(x float64) interval { return interval{x, x} }
 // everything encloses what is not known.
 var everything = interval{math.Inf(-1), math.Inf(1)}
 
-// narrowed returns what v and w have in common, or v where that is nothing.
+// narrowed returns what v and w have in common, or v where rounding or an impossible case leaves nothing.
 func (v interval) narrowed(w interval) interval {
 	if shared := (interval{max(v.lo, w.lo), min(v.hi, w.hi)}); shared.lo <= shared.hi {
 		return shared

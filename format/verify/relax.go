@@ -126,15 +126,3 @@ func (v interval) middle() (at, radius float64) {
 	at = v.lo + float64((v.hi-v.lo)/2)
 	return at, max(subUp(v.hi, at), subUp(at, v.lo))
 }
-
-// outputRounding returns what separates an output from its accumulator's real worth: half a unit, and the
-// conversion to float32.
-func (c *checker) outputRounding(i int) float64 {
-	scale, m := float64(c.m.OutputScale), c.m.Rows[i].Multiplier
-	size := max(-requantise(m, c.ranges[i].lo), requantise(m, c.ranges[i].hi))
-	worth := mulUp(scale, fromInt(size).hi)
-	if worth > math.MaxFloat32 {
-		return math.Inf(1)
-	}
-	return addUp(scale/2, mulUp(0x1p-24, worth))
-}

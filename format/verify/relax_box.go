@@ -66,7 +66,7 @@ func (r *relaxation) newBoxBounds() *boxBounds {
 		relaxation: r, v: make([]column, columns), f: make([]column, columns),
 		vAbove: make([]line, c.n), vBelow: make([]line, c.n), fAbove: make([]line, c.n), fBelow: make([]line, c.n),
 		slackZ: make([]float64, rows), slackD: make([]float64, rows), inputs: make([]interval, c.p),
-		eta: float64(2*c.n+c.p+8) * 0x1p-52, most: math.MaxInt64,
+		eta: float64(2*c.n+c.p+16) * 0x1p-52, most: math.MaxInt64,
 	}
 	for _, t := range []*form{&b.upper, &b.lower} {
 		t.a, t.g = make([]float64, columns), make([]float64, columns)
@@ -93,12 +93,12 @@ func (b *boxBounds) states(known, into *ranges) {
 		row := &b.c.m.Rows[i]
 		z, d := b.interval(i)
 		if known != nil {
-			z, d = z.meet(known.z[i]), d.meet(known.d[i])
+			z, d = z.narrowed(known.z[i]), d.narrowed(known.d[i])
 		}
 		z, shifted, done := b.narrow(i, z, d)
 		if !done && b.readsStates[i] {
 			zBack, dBack := b.back(i)
-			z, d = z.meet(zBack), d.meet(dBack)
+			z, d = z.narrowed(zBack), d.narrowed(dBack)
 			z, shifted, done = b.narrow(i, z, d)
 		}
 		into.z[i], into.d[i] = z, d
@@ -140,7 +140,7 @@ func (b *boxBounds) narrow(i int, z, d interval) (narrowed, shifted interval, do
 	if b.calibrated {
 		z, shifted = b.unsaturated(i, z, d, shifted)
 	}
-	return z, shifted, settled(&b.c.m.Rows[i], z.hull(shifted)) && b.cuts(i, shifted) == unbounded
+	return z, shifted, settled(&b.c.m.Rows[i], z.hull(shifted)) && b.cuts(i, shifted) == everything
 }
 
 // interval encloses z and d of row i by the ranges of what it reads, and finds the row's slack: what a sum over
@@ -174,7 +174,10 @@ func (b *boxBounds) interval(i int) (z, d interval) {
 		}
 	}
 	relative := b.eta + b.relative
-	const tiny = 0x1p-900 // products may vanish below float64's range
+	tiny := 0x1p-900 // products may vanish below float64's range
+	if zSize == 0 && dSize == 0 && b.still(i) {
+		tiny = 0 // there are none: a sum that is exactly zero stays so
+	}
 	b.slackD[i] = float64(relative*(dSize+math.Abs(b.gapBias[i]))) + float64(2*zSpread) + float64(2*b.gapBiasSpread[i]) + tiny
 	if b.gap == nil {
 		b.slackZ[i] = float64(relative*(zSize+math.Abs(b.bias[i]))) + float64(2*b.biasSpread[i]) + tiny
@@ -184,6 +187,16 @@ func (b *boxBounds) interval(i int) (z, d interval) {
 	z = point(zAt).add(point(b.bias[i])).widen(addUp(zRadius, b.slackZ[i]))
 	d = point(dAt).add(point(b.gapBias[i])).widen(addUp(dRadius, b.slackD[i]))
 	return z, d
+}
+
+// still reports whether row i reads nothing but columns that are exactly zero in both networks.
+func (b *boxBounds) still(i int) bool {
+	for _, j := range b.columns[b.start[i]:b.start[i+1]] {
+		if b.v[j].size != 0 || b.f[j].size != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // back bounds z and d of state i from both sides by taking the states before it in turn, last one first.

@@ -111,3 +111,28 @@ func TestFalseBoundsOfExtremeNumbers(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsExactlyZeroCostsNothing has relu states that read nothing, and others that read only those: x̃ and x* are 0,
+// and no slack may move them over their kink, where rounding begins to count.
+func TestWhatIsExactlyZeroCostsNothing(t *testing.T) {
+	m := zeros(1, 3)
+	for i := range 3 {
+		row := &m.Rows[i]
+		row.Kind, row.Zero, row.Saturates = simb.ReLU, 0, simb.SaturatesHigh
+	}
+	m.Weights = sparse.New[int16](4, 4)
+	for i := range 4 {
+		if i > 0 {
+			m.Weights.AppendRow(i, []int32{int32(i)}, []int16{100})
+		} else {
+			m.Weights.AppendRow(i, nil, nil)
+		}
+	}
+	c := newChecker(m)
+	for _, calibrated := range []bool{false, true} {
+		figures := must(c.newRelaxation(nil, calibrated).bounds(nil, defaultWork))
+		if want := c.outputRounding(3); figures[0].bound > want*(1+1e-9) {
+			t.Errorf("calibrated %v: the bound is %g, the output's own rounding %g", calibrated, figures[0].bound, want)
+		}
+	}
+}

@@ -27,15 +27,6 @@ const nearlyEqual = 1 - 0x1p-20
 // hull returns the least interval around both.
 func (v interval) hull(w interval) interval { return interval{min(v.lo, w.lo), max(v.hi, w.hi)} }
 
-// meet returns what both have in common; v where rounding or an impossible case leaves nothing.
-func (v interval) meet(w interval) interval {
-	both := interval{max(v.lo, w.lo), min(v.hi, w.hi)}
-	if both.lo <= both.hi {
-		return both
-	}
-	return v
-}
-
 // finite reports whether both ends are numbers.
 func (v interval) finite() bool { return v.lo-v.lo == 0 && v.hi-v.hi == 0 }
 
@@ -176,7 +167,7 @@ func differenceLines(d interval, least, most float64) (above, below line) {
 // saturation.
 func (r *relaxation) cuts(i int, shifted interval) interval {
 	row := &r.c.m.Rows[i]
-	limits := unbounded
+	limits := everything
 	if r.calibrated || row.Saturates == 0 {
 		return limits
 	}
@@ -205,7 +196,7 @@ func (r *relaxation) errorLines(i int, z, d, shifted interval, isSettled bool) (
 	limits := r.cuts(i, shifted)
 	exact := activate(row, z)
 	reached, kept := activate(row, shifted).within(limits), exact.within(limits)
-	if limits != unbounded {
+	if limits != everything {
 		least = 0
 	}
 	above, below = differenceLines(d, least, most)
@@ -253,7 +244,7 @@ func (r *relaxation) unsaturated(i int, z, d, shifted interval) (narrowed, narro
 	}
 	bottom, top := r.c.limits(i)
 	half := float64(row.Scale) / 2
-	allowed := interval{math.Inf(-1), math.Inf(1)}
+	allowed := everything
 	// A negative accumulator of a leaky relu has a multiplier of its own: its t says nothing of z̃ itself
 	// where it ends a range below zero.
 	leaky := row.Kind == simb.LeakyReLU
@@ -263,6 +254,6 @@ func (r *relaxation) unsaturated(i int, z, d, shifted interval) (narrowed, narro
 	if row.Saturates&simb.SaturatesLow != 0 && !leaky {
 		allowed.lo = subDown(bottom, half)
 	}
-	shifted = shifted.meet(allowed)
-	return z.meet(interval{subDown(shifted.lo, d.hi), subUp(shifted.hi, d.lo)}), shifted
+	shifted = shifted.narrowed(allowed)
+	return z.narrowed(interval{subDown(shifted.lo, d.hi), subUp(shifted.hi, d.lo)}), shifted
 }

@@ -234,14 +234,12 @@ func (w *walker) evaluate(around, into *ranges, outputs []float64) {
 	}
 	if b.overflow {
 		for i := range into.z {
-			into.z[i], into.d[i] = unbounded, unbounded
+			into.z[i], into.d[i] = everything, everything
 		}
 	}
 	w.done.Add(b.work)
 	b.work = 0
 }
-
-var unbounded = interval{math.Inf(-1), math.Inf(1)}
 
 // outputBound returns the bound of output k over the present box.
 func (b *boxBounds) outputBound(k int) float64 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/verify"
 	"github.com/spf13/cobra"
 )
@@ -17,6 +18,9 @@ type verifyReport struct {
 
 	Inputs           []*verify.Proof `json:"inputs,omitempty"`
 	ProvedEqualShare *float64        `json:"proved_equal_share,omitempty"`
+
+	data   []byte       // that the checks were made of
+	source *model.Model // that they were made against, or nil
 }
 
 // verifyFlags are the flags of verify.
@@ -77,7 +81,7 @@ func runVerify(ctx context.Context, e *env, path string, o verifyFlags) error {
 		return err
 	}
 	if o.input != "" && report.OK {
-		if report.Inputs, err = e.proveInputs(ctx, path, o); err != nil {
+		if report.Inputs, err = e.proveInputs(ctx, report, o); err != nil {
 			return err
 		}
 		report.ProvedEqualShare = equalShare(report.Inputs)
@@ -126,7 +130,7 @@ func verifyFile(path string, o verifyFlags) (*verifyReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &verifyReport{OK: report.OK, Checks: report.Checks, ErrorObserved: report.ErrorObserved}, nil
+	return &verifyReport{OK: report.OK, Checks: report.Checks, ErrorObserved: report.ErrorObserved, data: data, source: options.Against}, nil
 }
 
 // failure is the error of a report with checks that failed, or nil.

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/format/verify"
 )
@@ -19,32 +18,22 @@ import (
 // shownInputs is how many rows people are shown what is proved of; with -v all.
 const shownInputs = 10
 
-// local prepares proofs for a compiled file whose checks hold.
-func (o verifyFlags) local(path string) (*verify.Local, error) {
-	data, err := readFile(path)
+// local prepares proofs for a compiled file whose checks hold: the bytes that were checked.
+func (r *verifyReport) local() (*verify.Local, error) {
+	file, err := simb.Open(r.data)
 	if err != nil {
 		return nil, err
 	}
-	file, err := simb.Open(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	var source *model.Model
-	if o.against != "" {
-		if source, _, err = loadFloatModel(o.against); err != nil {
-			return nil, err
-		}
-	}
-	local, err := verify.NewLocal(file.Model(), source)
-	if err == nil && source == nil && !local.Decides() {
+	local, err := verify.NewLocal(file.Model(), r.source)
+	if err == nil && r.source == nil && !local.Decides() {
 		return nil, usagef("--input: the model decides nothing, so what there is to prove needs --against")
 	}
 	return local, err
 }
 
 // proveInputs proves what holds at every row of inputs, in parallel over rows.
-func (e *env) proveInputs(ctx context.Context, path string, o verifyFlags) ([]*verify.Proof, error) {
-	local, err := o.local(path)
+func (e *env) proveInputs(ctx context.Context, checked *verifyReport, o verifyFlags) ([]*verify.Proof, error) {
+	local, err := checked.local()
 	if err != nil {
 		return nil, err
 	}
