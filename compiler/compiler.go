@@ -48,7 +48,7 @@ type Options struct {
 	MaxError float64
 	// Samples of the inputs (sample-major), on which the integers are held against the model. Without,
 	// models of at most 16 inputs and no ranges of data are measured on samples of their box; of those
-	// the weights are chosen for decisions equal on 99.98 % and errors up to half a percent of each output's span.
+	// the weights are chosen for decisions equal on 99.95 % and errors up to 1 % of each output's span.
 	Samples []float32
 	// CalibrateBox takes the states' ranges from samples of the box, for models of at most 16 inputs whose proved
 	// ranges are far wider than anything that is reached: steps get finer, and what is beyond is clamped and

@@ -57,7 +57,7 @@ func accepted(t *testing.T, m *model.Model, data []byte) {
 	}
 }
 
-// TestSecondPlanesMeetTheGoalOfTheBox: without being asked, weights lose at most half a percent of each output's span, with
+// TestSecondPlanesMeetTheGoalOfTheBox: without being asked, weights lose at most 1 % of each output's span, with
 // fewer than all rows in two planes and less lost than with all in one.
 func TestSecondPlanesMeetTheGoalOfTheBox(t *testing.T) {
 	promoted := 0
