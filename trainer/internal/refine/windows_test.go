@@ -418,7 +418,7 @@ func FuzzPlanWindows(f *testing.F) {
 	f.Add([]byte{16, 4, 30, 5, 1, 3, 9, 2, 8, 8, 0, 4, 7, 7, 200, 3})
 	f.Add([]byte{2, 1, 3, 2, 1, 5, 2, 9, 0, 0, 2, 2, 3, 3, 0, 0, 1, 4})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) < 5 || data[0] == 0 || data[1] == 0 || data[2] == 0 || len(data) > 500 { // longer ones take seconds where coverage is counted
+		if len(data) < 5 || data[0] == 0 || data[1] == 0 || data[2] == 0 || len(data) > 200 { // longer ones take seconds where coverage is counted
 			return
 		}
 		// Layout and budget, then pairs of a gap and a saliency; a gap of 0 ends a row, two end a level.
