@@ -51,6 +51,7 @@ func TestWrongUsageExitsWithTwoAndAHint(t *testing.T) {
 		{"compile " + sim + " --prove long", "as 30s"},
 		{"compile " + sim + " --prove -1", "number of boxes"},
 		{"compile " + sim + " --prove 0s", "--prove 0s"},
+		{"compile " + sim + " --agreement 99.9", "up to 1"},
 		{"verify " + sim + " --samples 5", "--against"},
 		{"verify " + sim + " --radius", "--input"},
 		{"demo more", "usage: simc demo"},
