@@ -228,12 +228,12 @@ func (m *moments) solve(b []float64) []float64 {
 // longestRow returns the length up to which all rows of that length or less may have moments.
 func (p *Program) longestRow() int {
 	for longest := mostColumns; longest > 0; longest /= 2 {
-		work := 0
+		work := int64(0)
 		var before []int32
 		for i := range p.Rows {
 			cols, _ := p.Weights.Row(i)
-			if n := len(cols); n <= longest && !slices.Equal(cols, before) {
-				work += n * n * (p.Reference.count/2 + n)
+			if n := int64(len(cols)); n <= int64(longest) && !slices.Equal(cols, before) {
+				work += n * n * (int64(p.Reference.count)/2 + n)
 			}
 			before = cols
 		}

@@ -99,7 +99,7 @@ type Budget struct {
 }
 
 // mostWork is how many products the bound of one box may take.
-const mostWork = 4e9
+const mostWork = 4_000_000_000
 
 // A box is split where it has few inputs, for halving one of many narrows next to nothing, and where its parts are
 // bounded fast enough that a search ends near its time.

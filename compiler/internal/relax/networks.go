@@ -107,12 +107,12 @@ func (n *Networks) joins(b block, i int) bool {
 func (n *Networks) Outputs() int { return len(n.Rows) - n.States }
 
 // Work returns about how many products the bound of one box takes at most.
-func (n *Networks) Work() int {
-	total, before := 0, 0
+func (n *Networks) Work() int64 {
+	total, before := int64(0), int64(0)
 	for i := range n.Rows {
 		if i < n.States {
 			total += before
-			before += len(n.Rows[i].Columns)
+			before += int64(len(n.Rows[i].Columns))
 			continue
 		}
 		total += before

@@ -18,7 +18,7 @@ import (
 
 // TestWeightsOfControllersLoseLittle compiles ACAS Xu networks at 14 bits, planes of weights left to the compiler, and
 // compares outputs and decisions with the float model's on samples that the compiler has not seen. On narrow
-// boxes at most 2 % of an output's span may be lost and one decision in a thousand. SIM_LONG=1 takes networks
+// boxes at most 5 % of an output's span may be lost and one decision in a thousand. SIM_LONG=1 takes networks
 // 1_1, 1_5 and 1_9 on four boxes.
 func TestWeightsOfControllersLoseLittle(t *testing.T) {
 	root := filepath.Join(shared.Path(t, "onnx"), "acasxu")
@@ -46,7 +46,7 @@ func TestWeightsOfControllersLoseLittle(t *testing.T) {
 			w := report.Weights
 			t.Logf("1_%s %-5s largest error %.2f %% of an output's span, %.3f %% of decisions equal, %d of %d rows of two planes, %d bytes, %.0f s",
 				net, box, 100*share, 100*equal, w.TwoPlaneRows, w.TwoPlaneRows+w.OnePlaneRows, len(data), took.Seconds())
-			if box != "full" && (share > 0.02 || equal < 0.999) {
+			if box != "full" && (share > 0.05 || equal < 0.999) {
 				t.Errorf("1_%s %s: %.2f %% of an output's span lost, %.3f %% of decisions equal", net, box, 100*share, 100*equal)
 			}
 		}
