@@ -173,7 +173,7 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	}
 	report.add("encode", fmt.Sprintf("%d bytes", len(data)))
 	report.fill(program, compiled, data)
-	if err := errors.Join(report.within(o.MaxError, program), chosen.agrees(best)); err != nil {
+	if err := errors.Join(report.within(o.MaxError, program, chosen.seenOnData()), chosen.agrees(best)); err != nil {
 		return nil, report, err
 	}
 	return data, report, nil
@@ -273,8 +273,9 @@ func (r *Report) fill(program *pass.Program, m *simb.Model, data []byte) {
 	}
 }
 
-// within refuses a proved bound above the user's limit, or one that could not be proved.
-func (r *Report) within(limit float64, program *pass.Program) error {
+// within refuses a proved bound above the user's limit, or one that could not be proved. onData: the box reaches farther
+// than the states' ranges may.
+func (r *Report) within(limit float64, program *pass.Program, onData bool) error {
 	if limit == 0 {
 		return nil
 	}
@@ -303,9 +304,12 @@ func (r *Report) within(limit float64, program *pass.Program) error {
 		}
 		outputs = append(outputs, text)
 	}
-	advised := advice(program, above[0])
+	advised := advice(program, above[0], onData)
 	if program.Proof.Boxes > 0 {
 		advised = "let --prove search longer, or declare a smaller box"
+		if onData {
+			advised = "use --calibrate box, " + advised
+		}
 	}
 	return fmt.Errorf("%d of %d outputs are not proved to stay within %g over the box: %s: %s: %w",
 		len(above), len(r.ErrorBoundBox), limit, strings.Join(outputs, "; "), advised, ErrBound)
@@ -328,12 +332,14 @@ func blamed(rows []pass.Blame) string {
 }
 
 // advice says what lessens the largest part of output k's bound.
-func advice(program *pass.Program, k int) string {
+func advice(program *pass.Program, k int, onData bool) string {
 	largest := program.Blame(k, 1)
 	switch {
 	case len(largest) == 0:
 	case largest[0].Cause == pass.CauseWeights && program.Options.Planes == 1:
 		return "use --weights 16, or declare a smaller box"
+	case largest[0].Cause == pass.CauseClamping && onData:
+		return "use --calibrate box, or declare a smaller box"
 	case largest[0].Cause == pass.CauseClamping:
 		return "calibrate it on data that reach farther, or declare a smaller box"
 	case largest[0].Cause != pass.CauseWeights && program.Options.Width == quant.Width7:

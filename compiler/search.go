@@ -350,9 +350,16 @@ func (s *search) agrees(c *candidate) error {
 		return nil
 	}
 	m := c.measured
-	return fmt.Errorf("decisions equal the model's on %.4g %% of %d samples, less than %.4g %%; most often %d is taken for output %d; most comes from %s: %s: %w",
+	return fmt.Errorf("decisions equal the model's on %.4g %% of %d samples, less than %.4g %%; most often %d is taken for output %d; of what weights cost, most comes from %s: %s: %w",
 		100*float64(m.Agreed)/float64(m.Samples), m.Samples, 100*s.options.Agreement, m.Missed[1], m.Missed[0],
 		blamed(c.program.Heaviest(3)), s.wayOut(c), ErrAgreement)
+}
+
+// seenOnData reports whether the states' ranges were seen on data although the box could be sampled: what lies
+// between the two is clamped.
+func (s *search) seenOnData() bool {
+	p := s.model.Inputs()
+	return s.model.StateLo != nil && !s.options.CalibrateBox && p > 0 && p <= fewInputs
 }
 
 // wayOut says what would make more decisions agree.
@@ -362,6 +369,8 @@ func (s *search) wayOut(c *candidate) string {
 		return "use --weights auto"
 	case c.program.Options.Width == quant.Width7:
 		return "use --bits 14"
+	case s.seenOnData() && len(s.options.Samples) == 0: // asked for over the box
+		return "use --calibrate box, or --calibrate DATA to ask for it on data; or declare a smaller box, or ask for less"
 	}
 	return "declare a smaller box, or ask for less"
 }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"crypto/ed25519"
-	"fmt"
 
 	"github.com/sparse-implicit/sim/format/simb"
 )
@@ -21,7 +20,7 @@ func File(data []byte, o Options) (*Report, error) {
 	limits := append([]simb.Option{simb.WithMaxNonzeros(most)}, o.Open...)
 	f, err := simb.Open(data, limits...)
 	if err != nil {
-		return nil, fmt.Errorf("no compiled model to check: %w", err)
+		return nil, err
 	}
 	r := check(f.Model(), &declared{f.RAMBytes(), f.MACs()}, o)
 	opened := passed("digest", "%d bytes: structure, checksums and SHA-256 are right", len(data))

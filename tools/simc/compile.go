@@ -47,7 +47,7 @@ cannot be proved is left out. The same model and options give the same bytes on 
 	f.StringVar(&flags.box, "box", "", "CSV of the input box: lines lo,hi, one per input (default: the model's own)")
 	f.StringVar(&flags.prove, "prove", "", "search for tight error bounds: for a time (30s; bytes depend on the machine) or over a number of parts of the box (4000; 0: undivided)")
 	f.Float64Var(&flags.maxError, "max-error", 0, "refuse a model whose proved bound over the box exceeds this")
-	f.Float64Var(&flags.agreement, "agreement", 0, "refuse a model whose decisions are the float model's on less than this share of samples, of --calibrate or of the box (0.999)")
+	f.Float64Var(&flags.agreement, "agreement", 0, "refuse a model whose decisions are the float model's on less than this share, as 0.999, of samples, of --calibrate or of the box")
 	f.Uint64Var(&flags.sequence, "sequence", 0, "release counter kept in the file")
 	return command
 }

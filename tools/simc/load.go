@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/simb"
@@ -23,6 +25,9 @@ func loadFloatModel(path string) (*model.Model, []byte, error) {
 	}
 	m, err := model.Read(data)
 	if err != nil {
+		if strings.EqualFold(filepath.Ext(path), ".onnx") {
+			return nil, nil, refusedf("%s is a network: make a float model (.sim) of it, by 'simc convert' or 'simc fit'", path)
+		}
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, data, nil
