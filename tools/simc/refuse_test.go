@@ -119,6 +119,21 @@ func unknownOperator(t *testing.T) []byte {
 func TestBadInputIsRefusedWithAReason(t *testing.T) {
 	dir := t.TempDir()
 	sim := mustWrite(t, filepath.Join(dir, "good.sim"), encodedSmall(t))
+	changed := func(name string, change func(m *model.Model)) string {
+		m := small()
+		change(m)
+		data, err := model.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mustWrite(t, filepath.Join(dir, name), data)
+	}
+	numbers := changed("numbers.sim", func(m *model.Model) { m.Decision = model.DecideNone })
+	equal := changed("equal.sim", func(m *model.Model) { // but for less than a step
+		m.OutputBias[1] = 0
+		m.D = sparse.FromDense(2, 3, []float32{1, 1, 1, 1.001, 1, 0.999})
+		m.C = sparse.New[float32](2, 2)
+	})
 	compiled := filepath.Join(dir, "good.simb")
 	if code, _, stderr := simc("compile", sim, "-o", compiled); code != 0 {
 		t.Fatal(stderr)
@@ -160,6 +175,8 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 		{"an output folder that is missing", []string{"compile", sim, "-o", filepath.Join(dir, "none", "out")}, 2, "no such folder"},
 		{"an output folder that is a file", []string{"compile", sim, "-o", filepath.Join(file, "out")}, 2, "file"},
 		{"not a compiled model", []string{"inspect", file}, 3, "not a compiled model"},
+		{"an agreement that cannot be had", []string{"compile", equal, "--agreement", "1", "--bits", "7", "-o", out}, 3, "less than 100 %"},
+		{"an agreement of numbers", []string{"compile", numbers, "--agreement", "0.9", "-o", out}, 2, "outputs are numbers"},
 		{"a bound that is too large", []string{"compile", sim, "--max-error", "1e-9", "-o", out}, 3, "output"},
 		{"a bound that is too large after a search", []string{"compile", sim, "--prove", "10", "--max-error", "1e-9", "-o", out}, 3, "--prove"},
 		{"unknown command", []string{"frob"}, 2, "frob"},
