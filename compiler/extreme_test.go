@@ -258,7 +258,7 @@ func TestManyStatesCompile(t *testing.T) {
 			t.Fatal(err)
 		}
 		ones := sparse.FromDense(n, 1, repeat(n, float32(1)))
-		const q = 1000
+		q := fewer(1000)
 		m := &model.Model{A: a, B: ones, C: sparse.FromDense(q, n, every(q*n, 997)), D: sparse.New[float32](q, 1),
 			StateBias: make([]float32, n), OutputBias: make([]float32, q), InputLo: []float32{0}, InputHi: []float32{1}, Decision: model.DecideArgmax,
 			Activations: repeat(n, model.Activation{Kind: model.Tanh})}

@@ -107,10 +107,10 @@ func anyOptions(rng *rand.Rand) compiler.Options {
 	}
 }
 
-// fewer returns a quarter of a number in the short form, which emulated machines run.
+// fewer returns an eighth of a number in the short form, which emulated machines run.
 func fewer(n int) int {
 	if testing.Short() {
-		return n / 4
+		return n / 8
 	}
 	return n
 }
