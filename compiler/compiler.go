@@ -30,6 +30,8 @@ var (
 	ErrNotWellPosed = pass.ErrNotWellPosed // a loop that is not provably a contraction
 	ErrUnfit        = pass.ErrUnfit        // a number that the integer semantics cannot hold
 	ErrBound        = errors.New("the proved error bound is too large")
+	// ErrAgreement: fewer decisions than asked for are those of the float model.
+	ErrAgreement = errors.New("the integers decide differently too often")
 )
 
 // Options says how to compile. The zero value is a sensible choice.
@@ -137,21 +139,9 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	best, err := chosen.run(report)
+	best, err := chosen.settle(report)
 	if err != nil {
 		return nil, nil, err
-	}
-	before := len(report.Passes)
-	report.Passes = append(report.Passes, best.passes...)
-	if err := chosen.prove(best, report); err != nil {
-		return nil, nil, err
-	}
-	if wide := chosen.everywhere(best); wide != nil {
-		best = wide
-		report.Passes = append(report.Passes[:before], best.passes...)
-		if err := chosen.prove(best, report); err != nil {
-			return nil, nil, err
-		}
 	}
 	program := best.program
 	report.weigh(best)

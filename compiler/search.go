@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -94,6 +93,25 @@ func (s *search) byComponents() bool {
 
 // asked reports whether the user set the goal.
 func (s *search) asked() bool { return s.options.Agreement > 0 || s.goal.maxError > 0 }
+
+// settle returns the chosen candidate with everything proved of it.
+func (s *search) settle(report *Report) (*candidate, error) {
+	best, err := s.run(report)
+	if err != nil {
+		return nil, err
+	}
+	before := len(report.Passes)
+	report.Passes = append(report.Passes, best.passes...)
+	if err := s.prove(best, report); err != nil {
+		return nil, err
+	}
+	wide := s.everywhere(best)
+	if wide == nil {
+		return best, nil
+	}
+	report.Passes = append(report.Passes[:before], wide.passes...)
+	return wide, s.prove(wide, report)
+}
 
 // run returns the chosen candidate, the nearest one where the goal cannot be met.
 func (s *search) run(report *Report) (*candidate, error) {
@@ -340,9 +358,6 @@ func (r *Report) weigh(c *candidate) {
 	}
 	r.add("measure", detail+fmt.Sprintf(", largest error %.2g %% of an output's span", 100*worst))
 }
-
-// ErrAgreement is wrapped where fewer decisions than asked for are those of the float model.
-var ErrAgreement = errors.New("the integers decide differently too often")
 
 // agrees refuses a candidate whose decisions differ from the float model's more often than asked for.
 func (s *search) agrees(c *candidate) error {

@@ -16,6 +16,7 @@ type StaleError struct {
 }
 
 // Error names both counters.
+// Error says both counters.
 func (e *StaleError) Error() string {
 	return "the model has the sequence " + strconv.FormatUint(e.Sequence, 10) + ", " + strconv.FormatUint(e.Least, 10) +
 		" is the oldest that is taken; a newer release is needed"
@@ -29,6 +30,7 @@ type unsignedError struct{}
 
 var errUnsigned error = unsignedError{}
 
+// Error says what is missing.
 func (unsignedError) Error() string {
 	return "WithMinSequence is for LoadSigned: without a signature anybody can write the counter"
 }

@@ -4,9 +4,12 @@ import "math"
 
 // Limits of what Decode accepts where no option says otherwise; Encode keeps to MaxRank too.
 const (
-	MaxBytes = 256 << 20 // length of a file
-	MaxRank  = 16        // dimensions of a tensor
-	MaxItems = 1 << 20   // nodes, attributes, names, tensors and dimensions together
+	// MaxBytes is the length of a file.
+	MaxBytes = 256 << 20
+	// MaxRank is how many dimensions a tensor has.
+	MaxRank = 16
+	// MaxItems is how many nodes, attributes, names, tensors and dimensions there are together.
+	MaxItems = 1 << 20
 )
 
 // Limits caps what Decode accepts. Whatever a file declares, Decode takes no more than some tens of bytes for

@@ -42,6 +42,7 @@ func main() {
 // target is one fuzz function.
 type target struct{ pack, name string }
 
+// String names the target as the pattern matches it.
 func (t target) String() string {
 	return strings.TrimPrefix(t.pack, module) + "." + t.name
 }

@@ -97,6 +97,7 @@ type capped struct {
 	left, most int64
 }
 
+// Read counts what is read and stops at the cap.
 func (c *capped) Read(b []byte) (int, error) {
 	if c.left == 0 {
 		if n, err := c.r.Read(b[:min(len(b), 1)]); n == 0 {

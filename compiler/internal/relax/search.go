@@ -311,15 +311,24 @@ func (v *node) cuts(out []byte, most []float64) []byte {
 // queue is a heap of leaves, the worst first; equals by their order.
 type queue []*node
 
-func (q queue) Len() int      { return len(q) }
+// Len is of heap.Interface.
+func (q queue) Len() int { return len(q) }
+
+// Swap is of heap.Interface.
 func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Less is of heap.Interface.
 func (q queue) Less(i, j int) bool {
 	if q[i].worst != q[j].worst {
 		return q[i].worst > q[j].worst
 	}
 	return q[i].order < q[j].order
 }
+
+// Push is of heap.Interface.
 func (q *queue) Push(v any) { *q = append(*q, v.(*node)) }
+
+// Pop is of heap.Interface.
 func (q *queue) Pop() any {
 	last := (*q)[len(*q)-1]
 	*q = (*q)[:len(*q)-1]

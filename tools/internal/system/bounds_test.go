@@ -39,18 +39,8 @@ func TestBoundsOfFittedModels(t *testing.T) {
 func boundsOf(t *testing.T, m *model.Model, set *dataset.Set) {
 	t.Helper()
 	for _, o := range []compiler.Options{{Bits: 7}, {Bits: 14}, {Bits: 14, WeightBits: 16}} {
-		o.Codec, o.Prove = simb.CodecPacked, compiler.Prove{On: true, Boxes: 0}
-		data, report, err := compiler.Compile(m, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if checks, err := verify.File(data, verify.Options{Against: m, Samples: 100, Seed: 1}); err != nil || !checks.OK {
-			t.Fatalf("verify: %v %v", err, checks.Failed())
-		}
-		loaded, err := simrt.Load(data)
-		if err != nil {
-			t.Fatal(err)
-		}
+		o.Prove = compiler.Prove{On: true}
+		report, file, loaded := compiledFrom(t, m, o)
 		seen, saturated, equal := observed(t, m, loaded, set.Test)
 		ratio := 0.0
 		for k, bound := range report.ErrorBoundCalibrated {
@@ -66,9 +56,9 @@ func boundsOf(t *testing.T, m *model.Model, set *dataset.Set) {
 			}
 		}
 		bound := largest(report.ErrorBoundCalibrated)
-		t.Logf("%5d numbers, %2d bits, weights of %2d: bound %.3g while nothing saturates; largest error %.3g over %d test images (%d more saturate), ratio %.1f, of the worst output %.1f; largest error of pixels chosen one by one %.3g, ratio %.1f; decisions equal on %.2f %%",
+		t.Logf("%5d numbers, %2d bits, weights of %2d: bound %.3g while nothing saturates; largest error %.3g over %d test images (%d more saturate), ratio %.1f, of the worst output %.1f; largest error of pixels chosen one by one %.3g, ratio %.1f; decisions equal on %.2f %%, proved so on %.2f %%",
 			m.NNZ().Total(), o.Bits, max(o.WeightBits, 8), bound, largest(seen), set.Test.Samples-saturated, saturated,
-			bound/largest(seen), ratio, largest(found), bound/largest(found), 100*equal)
+			bound/largest(seen), ratio, largest(found), bound/largest(found), 100*equal, 100*provedEqual(t, m, file, set.Test))
 	}
 }
 
@@ -164,4 +154,24 @@ func attacked(t *testing.T, m *model.Model, loaded *simrt.Model, part dataset.Pa
 		}
 	}
 	return worst
+}
+
+// provedEqual returns the share of samples at which the decision is proved to be the float model's.
+func provedEqual(t *testing.T, m *model.Model, file *simb.Model, part dataset.Part) float64 {
+	t.Helper()
+	local, err := verify.NewLocal(file, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, p, proved := local.NewSession(), m.Inputs(), 0
+	for s := range part.Samples {
+		proof, err := session.At(part.X[s*p:(s+1)*p], false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *proof.ProvedEqual {
+			proved++
+		}
+	}
+	return float64(proved) / float64(part.Samples)
 }
