@@ -23,7 +23,7 @@ func variants(t testing.TB, m *simb.Model) map[string]*Model {
 	}
 	raw, coded := encode(t, m, simb.CodecRaw), encode(t, m, simb.CodecHuff0)
 	for _, name := range kernel.Names() {
-		add(name, coded, withKernel(name))
+		add(name, coded, WithKernel(name))
 	}
 	add(kernelInPlace, raw, WithInPlace())
 	add(kernelInPlace+", coded", coded, WithInPlace())
@@ -41,9 +41,6 @@ func encode(t testing.TB, m *simb.Model, codec simb.Codec) []byte {
 	}
 	return data
 }
-
-// withKernel forces a kernel, as SIM_KERNEL does.
-func withKernel(name string) Option { return func(c *config) { c.kernel = name } }
 
 // run makes one inference from inputs of the plan.
 func run(s *Session, plan []uint16) answer {

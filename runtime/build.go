@@ -24,20 +24,19 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	model.bounds.Box = smaller(m.Certificates.Box, m.Certificates.Relaxed)
 	model.bounds.Calibrated = smaller(m.Certificates.Calibrated, m.Certificates.RelaxedCalibrated)
 	if c.inPlace {
-		model.kernel = kernelInPlace
-		model.engine7, model.engine14 = kernel.InPlace7(&model.program, streams), kernel.InPlace14(&model.program, streams)
+		model.kernel, model.engine = kernelInPlace, kernel.InPlace(&model.program, streams)
 		return model, nil
 	}
-	chosen, found := kernel.Choose(c.kernel)
+	if c.kernel == "" {
+		model.kernel, model.engine = kernel.Choose(&model.program, streams)
+		return model, nil
+	}
+	forced, found := kernel.Find(c.kernel)
 	if !found {
 		return nil, &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
 	}
-	model.kernel = chosen.Name
-	if m.Width.Bytes() == 1 {
-		model.engine7 = chosen.Pack7(&model.program, streams)
-	} else {
-		model.engine14 = chosen.Pack14(&model.program, streams)
-	}
+	model.kernel = forced.Name
+	model.engine, _ = forced.Pack(&model.program, streams)
 	return model, nil
 }
 
@@ -63,7 +62,14 @@ const kernelInPlace = "in place"
 
 // newProgram takes from a model what the kernels need.
 func newProgram(m *simb.Model) kernel.Program {
-	p := kernel.Program{Width: m.Width, Inputs: len(m.Inputs), States: m.States(), Rows: make([]kernel.Row, len(m.Rows))}
+	p := kernel.Program{
+		Width: m.Width, SourceInputs: m.SourceInputs, Inputs: make([]kernel.Input, len(m.Inputs)),
+		States: m.States(), Rows: make([]kernel.Row, len(m.Rows)),
+	}
+	for k := range m.Inputs {
+		in := &m.Inputs[k]
+		p.Inputs[k] = kernel.Input{Source: in.Source, Scale: in.Scale, Zero: in.Zero}
+	}
 	for i := range m.Rows {
 		p.Rows[i] = newRow(&m.Rows[i])
 	}

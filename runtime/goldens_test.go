@@ -61,7 +61,7 @@ func everyWay(t *testing.T, data []byte) map[string]*Model {
 	t.Helper()
 	ways := map[string][]Option{kernelInPlace: {WithInPlace()}}
 	for _, name := range kernel.Names() {
-		ways[name] = []Option{withKernel(name)}
+		ways[name] = []Option{WithKernel(name)}
 	}
 	models := map[string]*Model{}
 	for way, options := range ways {

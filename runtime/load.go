@@ -32,6 +32,14 @@ type Option func(*config)
 // (`simc compile --codec raw` leaves them as they are).
 func WithInPlace() Option { return func(c *config) { c.inPlace = true } }
 
+// WithKernel forces a kernel by name, one of Kernels, whatever SIM_KERNEL says; with WithInPlace it has no
+// effect. Without it Load takes the kernel that it expects to be fastest for the model on this processor.
+func WithKernel(name string) Option { return func(c *config) { c.kernel = name } }
+
+// Kernels returns the names of the kernels that this processor can run, the best first. The last one is
+// "portable". All give the same bits.
+func Kernels() []string { return kernel.Names() }
+
 // WithMaxBytes refuses files of more than n bytes.
 func WithMaxBytes(n int) Option { return withLimit(simb.WithMaxBytes(n)) }
 

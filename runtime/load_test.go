@@ -81,7 +81,7 @@ func TestLoadRefusesAndNames(t *testing.T) {
 		{"a limit of outputs", load(data, WithMaxOutputs(19)), simb.ErrTooLarge},
 		{"a limit of weights", load(data, WithMaxNonzeros(10)), simb.ErrTooLarge},
 		{"a limit of operations", load(data, WithMaxOperations(10)), simb.ErrTooLarge},
-		{"an unknown kernel", load(data, withKernel("abacus")), ErrKernel},
+		{"an unknown kernel", load(data, WithKernel("abacus")), ErrKernel},
 		{"limits that hold", load(data, WithMaxBytes(len(data)), WithMaxInputs(33), WithMaxStates(21), WithMaxOutputs(20)), nil},
 	} {
 		if !errors.Is(c.got, c.want) {

@@ -68,9 +68,9 @@ func (s *Session) Margin(src []float32) (Margin, error) {
 		return Margin{}, err
 	}
 	s.states()
-	before7, before14 := s.memory7, s.memory14
+	before := s.memory
 	class, best := s.decide()
-	s.memory7, s.memory14 = before7, before14 // at the first output again
+	s.memory = before // at the first output again
 	return s.margin(prepared, class, best, s.model.inBox(src)), nil
 }
 

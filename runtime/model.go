@@ -3,7 +3,6 @@ package runtime
 import (
 	"slices"
 
-	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
@@ -11,10 +10,9 @@ import (
 // Model is a compiled model, verified and ready to run. It is never written again: any number of
 // goroutines may use it, each with a Session of its own.
 type Model struct {
-	program  kernel.Program
-	engine7  kernel.Engine[uint8] // the one of the model's width is set
-	engine14 kernel.Engine[uint16]
-	kernel   string
+	program kernel.Program
+	engine  kernel.Engine
+	kernel  string
 
 	inputs       []simb.Input // those that the plan reads
 	sourceInputs int
@@ -59,9 +57,10 @@ func (m *Model) States() int { return m.program.States }
 // Width returns the bits of every input and state: 7 or 14.
 func (m *Model) Width() int { return int(m.program.Width) }
 
-// MemorySize returns the working memory of a session in bytes: exactly the sum of WorkspaceSize, the
-// file's ram_bytes. The Session that points to it, a few hundred bytes of fixed size, and the
-// parameters of the Model (see PackedBytes) are apart.
+// MemorySize returns the working memory of a portable or in-place session in bytes, the file's ram_bytes:
+// exactly the sum of WorkspaceSize there. A session of another kernel takes somewhat more, what
+// WorkspaceSize says. The Session that points to it, a few hundred bytes of fixed size, and the parameters
+// of the Model (see PackedBytes) are apart.
 func (m *Model) MemorySize() int { return m.memory }
 
 // PackedBytes returns what the weights take in memory beside the file, in bytes: what the kernel packed
@@ -71,16 +70,13 @@ func (m *Model) PackedBytes() int {
 	if m.kernel == kernelInPlace {
 		return m.decompressed
 	}
-	if m.program.Width == quant.Width7 {
-		return m.engine7.Bytes()
-	}
-	return m.engine14.Bytes()
+	return m.engine.Bytes()
 }
 
 // MACs returns the number of multiply-accumulates that no inference exceeds.
 func (m *Model) MACs() uint64 { return m.macs }
 
-// Kernel returns the name of the kernel that runs the model: "portable", or "in place" for WithInPlace.
+// Kernel returns the name of the kernel that runs the model, one of Kernels, or "in place" for WithInPlace.
 func (m *Model) Kernel() string { return m.kernel }
 
 // OutputScale returns what one unit of an integer output is worth.

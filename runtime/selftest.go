@@ -35,14 +35,7 @@ func (m *Model) SelfTest() error {
 
 // inferPlan runs an inference from inputs in plan order, one for each input that is read.
 func (s *Session) inferPlan(dst []int32, plan []uint16) {
-	s.memory7.Saturations, s.memory14.Saturations = 0, 0
-	if s.model.Width() == 14 {
-		copy(s.memory14.Activations, plan)
-	} else {
-		for k, q := range plan {
-			s.memory7.Activations[k] = uint8(q)
-		}
-	}
+	s.model.engine.SetInputs(&s.memory, plan)
 	s.states()
 	s.nextOutputs(dst)
 }

@@ -10,10 +10,9 @@ import (
 // Session runs inferences of one model, one after the other. It belongs to one goroutine at a time; a
 // model may have any number of sessions. No method of a session allocates, unless it returns an error.
 type Session struct {
-	model    *Model
-	memory7  kernel.Memory[uint8] // that of the model's width is used
-	memory14 kernel.Memory[uint16]
-	outputs  [outputChunk]int32
+	model   *Model
+	memory  kernel.Memory
+	outputs [outputChunk]int32
 }
 
 // outputChunk is how many integer outputs a session computes at a time where no caller's buffer takes
@@ -32,10 +31,7 @@ type Stats struct {
 
 // Stats reports of the last inference; of an inference that returned an error it reports nothing.
 func (s *Session) Stats() Stats {
-	if s.model.program.Width == quant.Width7 {
-		return Stats{Sweeps: s.memory7.Sweeps, Saturations: s.memory7.Saturations}
-	}
-	return Stats{Sweeps: s.memory14.Sweeps, Saturations: s.memory14.Saturations}
+	return Stats{Sweeps: s.memory.Sweeps, Saturations: s.memory.Saturations}
 }
 
 // Infer computes y = C x + D u + d with x = φ(A x + B u + b) for the inputs u = src and stores y in dst.
@@ -70,7 +66,7 @@ func (s *Session) InferQ7(dst []int32, src []uint8) error {
 	if err := s.check(len(dst), len(src)); err != nil {
 		return err
 	}
-	s.memory7.Saturations = gather(s, s.memory7.Activations, src, uint8(quant.Width7.Max()))
+	s.model.engine.Gather7(&s.memory, src)
 	s.states()
 	s.nextOutputs(dst)
 	return nil
@@ -85,7 +81,7 @@ func (s *Session) InferQ14(dst []int32, src []uint16) error {
 	if err := s.check(len(dst), len(src)); err != nil {
 		return err
 	}
-	s.memory14.Saturations = gather(s, s.memory14.Activations, src, uint16(quant.Width14.Max()))
+	s.model.engine.Gather14(&s.memory, src)
 	s.states()
 	s.nextOutputs(dst)
 	return nil
@@ -134,13 +130,7 @@ func (s *Session) CopyStates(dst []uint16) error {
 	if len(dst) != s.model.States() {
 		return &LengthError{Argument: "dst", Got: len(dst), Want: s.model.States()}
 	}
-	if s.model.program.Width == quant.Width14 {
-		copy(dst, s.memory14.Activations[s.model.program.Inputs:])
-		return nil
-	}
-	for i, q := range s.memory7.Activations[s.model.program.Inputs:] {
-		dst[i] = uint16(q)
-	}
+	s.model.engine.CopyStates(&s.memory, dst)
 	return nil
 }
 
@@ -156,57 +146,13 @@ func (s *Session) check(outputs, inputs int) error {
 
 // quantise turns real inputs into the activations that the plan reads and starts to count saturations.
 func (s *Session) quantise(src []float32) error {
-	for j, u := range src {
-		if math.Float32bits(u)&0x7F800000 == 0x7F800000 {
-			return &NotFiniteError{Index: j}
-		}
+	if j := s.model.engine.Quantise(&s.memory, src); j >= 0 {
+		return &NotFiniteError{Index: j}
 	}
-	if s.model.program.Width == quant.Width7 {
-		s.memory7.Saturations = quantise(s.model, s.memory7.Activations, src)
-		return nil
-	}
-	s.memory14.Saturations = quantise(s.model, s.memory14.Activations, src)
 	return nil
 }
 
-func quantise[T kernel.Activation](m *Model, activations []T, src []float32) (saturations uint64) {
-	for k := range m.inputs {
-		in := &m.inputs[k]
-		q, saturated := quant.InputFromReal(src[in.Source], in.Scale, in.Zero, m.program.Width)
-		activations[k] = T(q)
-		if saturated {
-			saturations++
-		}
-	}
-	return saturations
-}
-
-// gather copies the integers of the inputs that the plan reads.
-func gather[T kernel.Activation](s *Session, activations, src []T, largest T) (saturations uint64) {
-	for k := range s.model.inputs {
-		q := src[s.model.inputs[k].Source]
-		if q > largest {
-			q = largest
-			saturations++
-		}
-		activations[k] = q
-	}
-	return saturations
-}
-
-func (s *Session) states() {
-	if s.model.program.Width == quant.Width7 {
-		s.model.engine7.States(&s.memory7)
-		return
-	}
-	s.model.engine14.States(&s.memory14)
-}
+func (s *Session) states() { s.model.engine.States(&s.memory) }
 
 // nextOutputs computes the next len(dst) integer outputs.
-func (s *Session) nextOutputs(dst []int32) {
-	if s.model.program.Width == quant.Width7 {
-		s.model.engine7.Outputs(&s.memory7, dst)
-		return
-	}
-	s.model.engine14.Outputs(&s.memory14, dst)
-}
+func (s *Session) nextOutputs(dst []int32) { s.model.engine.Outputs(&s.memory, dst) }

@@ -75,7 +75,7 @@ func TestLoadSignedRefusesAndNames(t *testing.T) {
 		{"older than is taken and by another key", load(data, otherKey, WithMinSequence(13)), simb.ErrSignature},
 		{"as new as is taken", load(newer, key, WithMinSequence(13)), nil},
 		{"a limit of bytes", load(data, key, WithMaxBytes(100)), simb.ErrTooLarge},
-		{"an unknown kernel", load(data, key, withKernel("abacus")), ErrKernel},
+		{"an unknown kernel", load(data, key, WithKernel("abacus")), ErrKernel},
 	} {
 		if !errors.Is(c.got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, c.got, c.want)

@@ -1,47 +1,40 @@
 package runtime
 
-import (
-	"github.com/sparse-implicit/sim/format/quant"
-	"github.com/sparse-implicit/sim/runtime/internal/kernel"
-)
+import "github.com/sparse-implicit/sim/runtime/internal/kernel"
 
 // Workspace is the memory that a session works in, for callers who want to own it: static arrays, one
-// arena for several models. Buffers of the model's own width are used, those of the other must be
-// empty. Their content need not be zero; it is the session's until the last inference.
+// arena for several models. Which buffers are used depends on the model and its kernel; WorkspaceSize gives
+// their lengths, and the others must be empty. Their content need not be zero; it is the session's until
+// the last inference.
 type Workspace struct {
-	Activations8  []uint8  // 7-bit models: every input that is read and every state
-	Next8         []uint8  // 7-bit models with loops: a sweep's results
-	Activations16 []uint16 // 14-bit models: as Activations8
-	Next16        []uint16 // 14-bit models with loops: as Next8
+	Activations8  []uint8  // inputs and states
+	Next8         []uint8  // models with loops: a sweep's results
+	Activations16 []uint16 // inputs and states of 14 bits, where the kernel holds them in one piece
+	Next16        []uint16 // as Next8, for Activations16
 	External      []int64  // models with loops: what a loop gets from outside
+	Outputs       []int32  // kernels that compute states and outputs in one go
 }
 
 // WorkspaceSize is the length of each buffer of a Workspace.
 type WorkspaceSize struct {
-	Activations8, Next8, Activations16, Next16, External int
+	Activations8, Next8, Activations16, Next16, External, Outputs int
 }
 
 // Bytes returns the sum of the buffers' sizes.
 func (s WorkspaceSize) Bytes() int {
-	return s.Activations8 + s.Next8 + 2*s.Activations16 + 2*s.Next16 + 8*s.External
+	return s.Activations8 + s.Next8 + 2*s.Activations16 + 2*s.Next16 + 8*s.External + 4*s.Outputs
 }
 
 // WorkspaceSize returns the lengths that NewSessionWith demands.
-func (m *Model) WorkspaceSize() WorkspaceSize {
-	activations, loop := m.program.Activations(), m.program.LargestLoop()
-	if m.program.Width == quant.Width7 {
-		return WorkspaceSize{Activations8: activations, Next8: loop, External: loop}
-	}
-	return WorkspaceSize{Activations16: activations, Next16: loop, External: loop}
-}
+func (m *Model) WorkspaceSize() WorkspaceSize { return WorkspaceSize(m.engine.Sizes()) }
 
-// NewSession returns a session with memory of its own: MemorySize bytes.
+// NewSession returns a session with memory of its own: WorkspaceSize().Bytes() bytes.
 func (m *Model) NewSession() *Session {
 	size := m.WorkspaceSize()
 	return m.session(&Workspace{
 		Activations8: make([]uint8, size.Activations8), Next8: make([]uint8, size.Next8),
 		Activations16: make([]uint16, size.Activations16), Next16: make([]uint16, size.Next16),
-		External: make([]int64, size.External),
+		External: make([]int64, size.External), Outputs: make([]int32, size.Outputs),
 	})
 }
 
@@ -58,6 +51,7 @@ func (m *Model) NewSessionWith(w *Workspace) (*Session, error) {
 		{"Workspace.Activations16", len(w.Activations16), size.Activations16},
 		{"Workspace.Next16", len(w.Next16), size.Next16},
 		{"Workspace.External", len(w.External), size.External},
+		{"Workspace.Outputs", len(w.Outputs), size.Outputs},
 	} {
 		if buffer.got != buffer.want {
 			return nil, &LengthError{Argument: buffer.name, Got: buffer.got, Want: buffer.want}
@@ -67,9 +61,5 @@ func (m *Model) NewSessionWith(w *Workspace) (*Session, error) {
 }
 
 func (m *Model) session(w *Workspace) *Session {
-	return &Session{
-		model:    m,
-		memory7:  kernel.Memory[uint8]{Activations: w.Activations8, Next: w.Next8, External: w.External},
-		memory14: kernel.Memory[uint16]{Activations: w.Activations16, Next: w.Next16, External: w.External},
-	}
+	return &Session{model: m, memory: kernel.Memory{Buffers: kernel.Buffers(*w)}}
 }

@@ -1,22 +1,26 @@
 package kernel
 
+import "github.com/sparse-implicit/sim/format/quant"
+
 // inPlace runs a model from the file's own streams: nothing is packed, and rows are walked in order.
 type inPlace[T Activation] struct {
-	program *Program
+	inputs[T]
 	streams *Streams
 }
 
-// InPlace7 returns the in-place engine of a 7-bit model. It keeps references to both arguments.
-func InPlace7(p *Program, s *Streams) Engine[uint8] { return &inPlace[uint8]{p, s} }
-
-// InPlace14 returns the in-place engine of a 14-bit model. It keeps references to both arguments.
-func InPlace14(p *Program, s *Streams) Engine[uint16] { return &inPlace[uint16]{p, s} }
+// InPlace returns the in-place engine of a model. It keeps references to both arguments.
+func InPlace(p *Program, s *Streams) Engine {
+	if p.Width == quant.Width7 {
+		return &inPlace[uint8]{inputs[uint8]{p}, s}
+	}
+	return &inPlace[uint16]{inputs[uint16]{p}, s}
+}
 
 // Bytes returns 0: nothing is packed (what Load had to decompress is not the kernel's).
 func (e *inPlace[T]) Bytes() int { return 0 }
 
 // States computes all states and leaves the cursor at the first output.
-func (e *inPlace[T]) States(mem *Memory[T]) {
+func (e *inPlace[T]) States(mem *Memory) {
 	mem.Sweeps, mem.output, mem.streams = 0, 0, cursor{}
 	for k := range e.program.Segments {
 		s := &e.program.Segments[k]
@@ -28,22 +32,22 @@ func (e *inPlace[T]) States(mem *Memory[T]) {
 	}
 }
 
-func (e *inPlace[T]) level(mem *Memory[T], s *Segment) {
-	p, q := e.program, mem.Activations
+func (e *inPlace[T]) level(mem *Memory, s *Segment) {
+	p, q := e.program, activations[T](mem)
 	for i := s.First; i < s.End; i++ {
 		row := &p.Rows[i]
 		value, saturated := p.state(row, row.accumulator(e.sum(&mem.streams, row, q, 0, len(q))))
-		q[p.Inputs+i] = T(value)
+		q[len(p.Inputs)+i] = T(value)
 		mem.Saturations += saturated
 	}
 }
 
 // loop walks the loop's rows once for what comes from outside, then once a sweep.
-func (e *inPlace[T]) loop(mem *Memory[T], s *Segment) {
-	p, q := e.program, mem.Activations
-	first, end := p.Inputs+s.First, p.Inputs+s.End
+func (e *inPlace[T]) loop(mem *Memory, s *Segment) {
+	p, q := e.program, activations[T](mem)
+	first, end := len(p.Inputs)+s.First, len(p.Inputs)+s.End
 	states := q[first:end]
-	next, external := mem.Next[:len(states)], mem.External[:len(states)]
+	following, external := sweepResults[T](mem)[:len(states)], mem.External[:len(states)]
 	begin := mem.streams
 	for k := range states {
 		row := &p.Rows[s.First+k]
@@ -53,21 +57,21 @@ func (e *inPlace[T]) loop(mem *Memory[T], s *Segment) {
 	for moved, sweep := true, uint32(0); moved && sweep < s.Sweeps; sweep++ {
 		moved = false
 		mem.streams = begin
-		for k := range next {
+		for k := range following {
 			row := &p.Rows[s.First+k]
 			value, saturated := p.state(row, row.accumulator(external[k]+e.sum(&mem.streams, row, q, first, end)))
-			next[k] = T(value)
-			moved = moved || next[k] != states[k]
+			following[k] = T(value)
+			moved = moved || following[k] != states[k]
 			mem.Saturations += saturated
 		}
-		copy(states, next)
+		copy(states, following)
 		mem.Sweeps++
 	}
 }
 
 // Outputs computes the next len(dst) outputs.
-func (e *inPlace[T]) Outputs(mem *Memory[T], dst []int32) {
-	p, q := e.program, mem.Activations
+func (e *inPlace[T]) Outputs(mem *Memory, dst []int32) {
+	p, q := e.program, activations[T](mem)
 	for k := range dst {
 		row := &p.Rows[p.States+mem.output+k]
 		dst[k] = row.output(row.accumulator(e.sum(&mem.streams, row, q, 0, len(q))))

@@ -16,19 +16,27 @@ import (
 // Program is what a kernel runs, apart from the weights. Activations are numbered inputs first, then
 // states; rows are numbered states first, then outputs.
 type Program struct {
-	Width    quant.Width
-	Inputs   int
-	States   int
-	Rows     []Row // States + outputs
-	Segments []Segment
-	Tables   [][]uint16 // each of Width.TableLen() entries
+	Width        quant.Width
+	SourceInputs int     // numbers that a caller hands over
+	Inputs       []Input // those of them that are read, Source ascending
+	States       int
+	Rows         []Row // States + outputs
+	Segments     []Segment
+	Tables       [][]uint16 // each of Width.TableLen() entries
+}
+
+// Input says which of the caller's numbers an input is, and how a real one becomes q in [0, Q].
+type Input struct {
+	Source int32
+	Scale  float32
+	Zero   int32
 }
 
 // Outputs returns the number of outputs.
 func (p *Program) Outputs() int { return len(p.Rows) - p.States }
 
 // Activations returns how many activations an inference holds: inputs and states.
-func (p *Program) Activations() int { return p.Inputs + p.States }
+func (p *Program) Activations() int { return len(p.Inputs) + p.States }
 
 // LargestLoop returns the number of states of the largest loop.
 func (p *Program) LargestLoop() int {
@@ -47,16 +55,27 @@ type Segment struct {
 	Sweeps     uint32 // 0: a level; K ≥ 1: a loop of at most K sweeps
 }
 
-// Activation is the type of an activation in memory: uint8 for 7 bits, uint16 for 14 bits.
-type Activation interface{ uint8 | uint16 }
+// Buffers is what an inference writes, beside the counts in Memory. Each engine uses those that its Sizes
+// give a length.
+type Buffers struct {
+	Activations8  []uint8 // inputs and states
+	Next8         []uint8 // a sweep's results
+	Activations16 []uint16
+	Next16        []uint16
+	External      []int64 // what a loop's rows get from outside the loop
+	Outputs       []int32 // of engines that compute states and outputs in one go
+}
+
+// Sizes is the length of each of Buffers.
+type Sizes struct {
+	Activations8, Next8, Activations16, Next16, External, Outputs int
+}
 
 // Memory is everything that an inference writes. It belongs to one inference at a time.
-type Memory[T Activation] struct {
-	Activations []T     // length Program.Activations(); the inputs are filled in by the caller
-	Next        []T     // length Program.LargestLoop(): a sweep's results
-	External    []int64 // length Program.LargestLoop(): what a loop's rows get from outside the loop
+type Memory struct {
+	Buffers
 
-	// What the last inference reports. States sets Sweeps and adds to Saturations.
+	// What the last inference reports. Inputs sets Saturations, States sets Sweeps and adds to Saturations.
 	Sweeps      uint64
 	Saturations uint64
 
@@ -64,13 +83,32 @@ type Memory[T Activation] struct {
 	streams cursor // where its row begins; in place only
 }
 
-// Engine is a model packed for one kernel; it is safe for concurrent use.
-type Engine[T Activation] interface {
-	// States computes all states from the inputs in mem.Activations.
-	States(mem *Memory[T])
+// Engine is a model packed for one kernel; it is safe for concurrent use. An inference is one of Quantise,
+// Gather7, Gather14 and SetInputs, then States, then Outputs.
+type Engine interface {
+	// Sizes returns the lengths that buffers must have.
+	Sizes() Sizes
+
+	// Quantise turns real inputs into activations and counts those outside their range. src has
+	// SourceInputs numbers. It returns the index of the first that is not finite, or −1.
+	Quantise(mem *Memory, src []float32) int
+
+	// Gather7 takes integer inputs for 7 bits: src has SourceInputs numbers; those that are read and are
+	// above 127 are clamped and counted. Gather14 is the same for 14 bits and 16383.
+	Gather7(mem *Memory, src []uint8)
+	Gather14(mem *Memory, src []uint16)
+
+	// SetInputs takes the inputs that are read, each in [0, Q], one after the other, as they are.
+	SetInputs(mem *Memory, q []uint16)
+
+	// States computes all states from the inputs.
+	States(mem *Memory)
 
 	// Outputs computes the next len(dst) outputs after States, beginning with output 0.
-	Outputs(mem *Memory[T], dst []int32)
+	Outputs(mem *Memory, dst []int32)
+
+	// CopyStates stores the states in dst, in the program's order.
+	CopyStates(mem *Memory, dst []uint16)
 
 	// Bytes returns the memory that was packed, without Program and Streams.
 	Bytes() int
@@ -80,8 +118,10 @@ type Engine[T Activation] interface {
 type Kernel struct {
 	Name   string
 	Usable func() bool // whether this processor can run it
-	Pack7  func(*Program, *Streams) Engine[uint8]
-	Pack14 func(*Program, *Streams) Engine[uint16]
+
+	// Pack packs a program and tells about how many nanoseconds an inference takes, to choose by. It
+	// keeps a reference to the program, none to the streams.
+	Pack func(*Program, *Streams) (Engine, float64)
 }
 
 // Portable is the name of the kernel that runs everywhere.
@@ -89,12 +129,7 @@ const Portable = "portable"
 
 // kernels is the dispatch table, the best kernel first; the last one is the portable one. Kernels in
 // assembly put themselves before it, in files that the build tags noasm and purego leave out.
-var kernels = []Kernel{{
-	Name:   Portable,
-	Usable: func() bool { return true },
-	Pack7:  packPortable[uint8],
-	Pack14: packPortable[uint16],
-}}
+var kernels = []Kernel{{Name: Portable, Usable: func() bool { return true }, Pack: packPortable}}
 
 // Names returns the names of the kernels that this processor can run, the best first.
 func Names() []string {
@@ -107,11 +142,23 @@ func Names() []string {
 	return names
 }
 
-// Choose returns the kernel of this name if this processor can run it, the best one for the empty name.
-func Choose(name string) (Kernel, bool) {
-	k := slices.IndexFunc(kernels, func(k Kernel) bool { return k.Usable() && (name == "" || k.Name == name) })
+// Find returns the kernel of this name if this processor can run it.
+func Find(name string) (Kernel, bool) {
+	k := slices.IndexFunc(kernels, func(k Kernel) bool { return k.Usable() && k.Name == name })
 	if k < 0 {
 		return Kernel{}, false
 	}
 	return kernels[k], true
+}
+
+// Choose packs a program for the best kernel that this processor can run and the portable one, keeps
+// the faster by their own estimates and returns it with its name.
+func Choose(p *Program, s *Streams) (string, Engine) {
+	best := kernels[slices.IndexFunc(kernels, func(k Kernel) bool { return k.Usable() })]
+	engine, cost := best.Pack(p, s)
+	if best.Name == Portable || cost <= portableCost(p, s) {
+		return best.Name, engine
+	}
+	engine, _ = packPortable(p, s)
+	return Portable, engine
 }

@@ -11,15 +11,12 @@ func TestThePortableKernelIsAlwaysThereAndLast(t *testing.T) {
 		t.Fatalf("kernels %v: the last must be %q", names, Portable)
 	}
 	for _, name := range names {
-		if k, found := Choose(name); !found || k.Name != name || k.Pack7 == nil || k.Pack14 == nil {
-			t.Errorf("Choose(%q) gives %q", name, k.Name)
+		if k, found := Find(name); !found || k.Name != name || k.Pack == nil {
+			t.Errorf("Find(%q) gives %q", name, k.Name)
 		}
 	}
-	if k, found := Choose(""); !found || k.Name != names[0] {
-		t.Errorf("Choose(\"\") gives %q, the best is %q", k.Name, names[0])
-	}
-	if _, found := Choose("abacus"); found {
-		t.Error("Choose finds a kernel that is not in the table")
+	if _, found := Find("abacus"); found {
+		t.Error("Find finds a kernel that is not in the table")
 	}
 	if slices.Contains(names, "") {
 		t.Error("a kernel without a name")

@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/sparse-implicit/sim/format/quant"
+
 // The portable kernel. A weight and its column share a word, so that a multiply-accumulate loads one
 // word and one activation: measured faster than separate arrays, and two words a turn faster than one
 // or four (BenchmarkInfer). Models of more than 65,536 activations keep them apart.
@@ -17,16 +19,28 @@ const narrowActivations = 1 << 16
 
 // portable is a model packed for the portable kernel. Either words or columns and weights are used.
 type portable[T Activation] struct {
-	program *Program
+	inputs[T]
 	extents []extent
 	words   []uint32 // weight·2¹⁶ + column
 	columns []uint32
 	weights []int16
 }
 
-// packPortable packs the weights. It keeps a reference to p, none to s.
-func packPortable[T Activation](p *Program, s *Streams) Engine[T] {
-	e := &portable[T]{program: p, extents: make([]extent, len(p.Rows))}
+// packPortable packs the weights.
+func packPortable(p *Program, s *Streams) (Engine, float64) {
+	if p.Width == quant.Width7 {
+		return packWords[uint8](p, s), portableCost(p, s)
+	}
+	return packWords[uint16](p, s), portableCost(p, s)
+}
+
+// portableCost estimates the nanoseconds of an inference, from BenchmarkInfer.
+func portableCost(p *Program, s *Streams) float64 {
+	return 0.75*float64(len(s.Values)) + 6*float64(len(p.Rows))
+}
+
+func packWords[T Activation](p *Program, s *Streams) *portable[T] {
+	e := &portable[T]{inputs: inputs[T]{p}, extents: make([]extent, len(p.Rows))}
 	stored, narrow := len(s.Values), p.Activations() <= narrowActivations
 	if narrow {
 		e.words = make([]uint32, 0, stored)
@@ -62,7 +76,7 @@ func (p *Program) loopColumns() []int {
 	}
 	for _, s := range p.Segments {
 		for i := s.First; i < s.End && s.Sweeps > 0; i++ {
-			columns[i] = p.Inputs + s.First
+			columns[i] = len(p.Inputs) + s.First
 		}
 	}
 	return columns
@@ -74,7 +88,7 @@ func (e *portable[T]) Bytes() int {
 }
 
 // States computes all states.
-func (e *portable[T]) States(mem *Memory[T]) {
+func (e *portable[T]) States(mem *Memory) {
 	mem.Sweeps, mem.output = 0, 0
 	for k := range e.program.Segments {
 		s := &e.program.Segments[k]
@@ -87,13 +101,13 @@ func (e *portable[T]) States(mem *Memory[T]) {
 }
 
 // level computes the states of a segment without loops, each once.
-func (e *portable[T]) level(mem *Memory[T], s *Segment) {
-	p, q := e.program, mem.Activations
+func (e *portable[T]) level(mem *Memory, s *Segment) {
+	p, q := e.program, activations[T](mem)
 	saturations := uint64(0)
 	for i := s.First; i < s.End; i++ {
 		row, x := &p.Rows[i], &e.extents[i]
 		value, saturated := p.state(row, row.accumulator(e.sum(row, x.first, x.end, q)))
-		q[p.Inputs+i] = T(value)
+		q[len(p.Inputs)+i] = T(value)
 		saturations += saturated
 	}
 	mem.Saturations += saturations
@@ -101,10 +115,10 @@ func (e *portable[T]) level(mem *Memory[T], s *Segment) {
 
 // loop computes the states of a loop: what comes from outside once, then Jacobi sweeps until one
 // changes nothing or all are done.
-func (e *portable[T]) loop(mem *Memory[T], s *Segment) {
-	p, q := e.program, mem.Activations
-	states := q[p.Inputs+s.First : p.Inputs+s.End]
-	next, external := mem.Next[:len(states)], mem.External[:len(states)]
+func (e *portable[T]) loop(mem *Memory, s *Segment) {
+	p, q := e.program, activations[T](mem)
+	states := q[len(p.Inputs)+s.First : len(p.Inputs)+s.End]
+	following, external := sweepResults[T](mem)[:len(states)], mem.External[:len(states)]
 	for k := range states {
 		row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
 		external[k] = e.sum(row, x.first, x.inner, q)
@@ -113,26 +127,26 @@ func (e *portable[T]) loop(mem *Memory[T], s *Segment) {
 	saturations := uint64(0)
 	for moved, sweep := true, uint32(0); moved && sweep < s.Sweeps; sweep++ {
 		moved = false
-		for k := range next {
+		for k := range following {
 			row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
 			value, saturated := p.state(row, row.accumulator(external[k]+e.sum(row, x.inner, x.end, q)))
-			next[k] = T(value)
-			moved = moved || next[k] != states[k]
+			following[k] = T(value)
+			moved = moved || following[k] != states[k]
 			saturations += saturated
 		}
-		copy(states, next)
+		copy(states, following)
 		mem.Sweeps++
 	}
 	mem.Saturations += saturations
 }
 
 // Outputs computes the next len(dst) outputs.
-func (e *portable[T]) Outputs(mem *Memory[T], dst []int32) {
+func (e *portable[T]) Outputs(mem *Memory, dst []int32) {
 	p := e.program
 	for k := range dst {
 		i := p.States + mem.output + k
 		row, x := &p.Rows[i], &e.extents[i]
-		dst[k] = row.output(row.accumulator(e.sum(row, x.first, x.end, mem.Activations)))
+		dst[k] = row.output(row.accumulator(e.sum(row, x.first, x.end, activations[T](mem))))
 	}
 	mem.output += len(dst)
 }

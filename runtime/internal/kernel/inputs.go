@@ -1,0 +1,108 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
+
+// Activation is the type of an activation in memory: uint8 for 7 bits, uint16 for 14 bits.
+type Activation interface{ uint8 | uint16 }
+
+// inputs is the part of an engine that portable and in-place models share: activations lie one after the
+// other, first the inputs that are read, then the states.
+type inputs[T Activation] struct{ program *Program }
+
+// activations returns the buffer of the type's activations, of inputs and states.
+func activations[T Activation](mem *Memory) []T {
+	if q, ok := any(&mem.Activations8).(*[]T); ok {
+		return *q
+	}
+	q, _ := any(&mem.Activations16).(*[]T)
+	return *q
+}
+
+// sweepResults returns the buffer for what a sweep gives.
+func sweepResults[T Activation](mem *Memory) []T {
+	if q, ok := any(&mem.Next8).(*[]T); ok {
+		return *q
+	}
+	q, _ := any(&mem.Next16).(*[]T)
+	return *q
+}
+
+// Sizes returns the lengths that buffers must have.
+func (in inputs[T]) Sizes() Sizes {
+	activations, loop := in.program.Activations(), in.program.LargestLoop()
+	if in.program.Width == quant.Width7 {
+		return Sizes{Activations8: activations, Next8: loop, External: loop}
+	}
+	return Sizes{Activations16: activations, Next16: loop, External: loop}
+}
+
+// Quantise turns real inputs into activations.
+func (in inputs[T]) Quantise(mem *Memory, src []float32) int {
+	if j := firstNotFinite(src); j >= 0 {
+		return j
+	}
+	q := activations[T](mem)
+	mem.Saturations = 0
+	for k := range in.program.Inputs {
+		input := &in.program.Inputs[k]
+		value, saturated := quant.InputFromReal(src[input.Source], input.Scale, input.Zero, in.program.Width)
+		q[k] = T(value)
+		if saturated {
+			mem.Saturations++
+		}
+	}
+	return -1
+}
+
+// firstNotFinite returns the index of the first NaN or infinity, or −1.
+func firstNotFinite(src []float32) int {
+	for j, u := range src {
+		if math.Float32bits(u)&0x7F800000 == 0x7F800000 {
+			return j
+		}
+	}
+	return -1
+}
+
+// Gather7 takes integer inputs of a 7-bit model.
+func (in inputs[T]) Gather7(mem *Memory, src []uint8) {
+	gather(in.program, mem, mem.Activations8, src, uint8(quant.Width7.Max()))
+}
+
+// Gather14 takes integer inputs of a 14-bit model.
+func (in inputs[T]) Gather14(mem *Memory, src []uint16) {
+	gather(in.program, mem, mem.Activations16, src, uint16(quant.Width14.Max()))
+}
+
+// gather copies the integers of the inputs that are read.
+func gather[T Activation](p *Program, mem *Memory, activations, src []T, largest T) {
+	mem.Saturations = 0
+	for k := range p.Inputs {
+		q := src[p.Inputs[k].Source]
+		if q > largest {
+			q = largest
+			mem.Saturations++
+		}
+		activations[k] = q
+	}
+}
+
+// SetInputs takes the inputs that are read.
+func (in inputs[T]) SetInputs(mem *Memory, q []uint16) {
+	mem.Saturations = 0
+	to := activations[T](mem)
+	for k, value := range q {
+		to[k] = T(value)
+	}
+}
+
+// CopyStates stores the states in dst.
+func (in inputs[T]) CopyStates(mem *Memory, dst []uint16) {
+	for i, q := range activations[T](mem)[len(in.program.Inputs):] {
+		dst[i] = uint16(q)
+	}
+}
