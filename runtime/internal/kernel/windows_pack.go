@@ -1,0 +1,341 @@
+package kernel
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
+
+// packWindows packs a program into a layout for a kernel. Rows of a segment are sorted by what they need
+// and by length, so that the rows of a slice run out of entries together; a slice's steps are the fewest
+// that its rows allow (see sparse.WindowStarts for why the leftmost entries first are best).
+func packWindows(p *Program, s *Streams, l layout, k windowKernel) *windows {
+	if k.execute == nil {
+		k.execute = interpret
+	}
+	w := &windows{layout: l, program: p, budget: stepBudget, kernel: k}
+	b := windowPacker{windows: w}
+	b.read(s)
+	b.placeInputs()
+	b.sortRows()
+	b.packTables()
+	for i := range p.Segments {
+		b.segment(&p.Segments[i])
+	}
+	b.outputs()
+	b.finish()
+	return w
+}
+
+// windowPacker packs one model.
+type windowPacker struct {
+	*windows
+
+	// The entries of all rows as the file has them: row i's are first[i] to first[i+1]−1; at holds columns
+	// until place turns them into positions.
+	first   []int32
+	at      []uint32
+	weights []int16
+
+	order  []int32 // rows by slices: those of segment k keep its First to End−1
+	placed int     // positions given away
+	packed []byte  // becomes windows.data
+
+	lanes [maxRows]span // what is left of the rows of the slice being packed
+}
+
+// span is a row's entries from first to end−1.
+type span struct{ first, end int32 }
+
+func (b *windowPacker) read(s *Streams) {
+	rows, stored := len(b.program.Rows), len(s.Values)
+	b.first, b.at, b.weights = make([]int32, 1, rows+1), make([]uint32, 0, stored), make([]int16, 0, stored)
+	var at cursor
+	for i := range rows {
+		row := s.row(&at, &b.program.Rows[i])
+		for row.next() {
+			b.at, b.weights = append(b.at, uint32(row.column)), append(b.weights, int16(row.weight))
+		}
+		b.first = append(b.first, int32(len(b.at)))
+	}
+}
+
+func (b *windowPacker) placeInputs() {
+	p := b.program
+	b.inputAt = make([]int32, len(p.Inputs))
+	for k := range p.Inputs {
+		b.inputAt[k] = int32(k)
+		if b.sourceOrder {
+			b.inputAt[k] = p.Inputs[k].Source
+		}
+	}
+	b.placed = len(p.Inputs)
+	if b.sourceOrder {
+		b.placed = p.SourceInputs
+	}
+	b.stateAt, b.outputAt = make([]int32, p.States), make([]int32, p.Outputs())
+}
+
+// needs is what rows of a slice have in common.
+func (b *windowPacker) needs(row int32) uint32 {
+	r := &b.program.Rows[row]
+	flags := uint32(0)
+	if r.Planes == 2 {
+		flags |= flagTwoPlanes
+	}
+	if r.Table != NoTable {
+		flags |= flagTable
+	}
+	return flags
+}
+
+func (b *windowPacker) length(row int32) int32 { return b.first[row+1] - b.first[row] }
+
+// sortRows sorts the rows of every segment, and the outputs, by what they need and by falling length.
+func (b *windowPacker) sortRows() {
+	b.order = make([]int32, len(b.program.Rows))
+	for i := range b.order {
+		b.order[i] = int32(i)
+	}
+	sorted := func(rows []int32) {
+		slices.SortFunc(rows, func(x, y int32) int {
+			return cmp.Or(cmp.Compare(b.needs(x), b.needs(y)), cmp.Compare(b.length(y), b.length(x)), cmp.Compare(x, y))
+		})
+	}
+	for _, s := range b.program.Segments {
+		sorted(b.order[s.First:s.End])
+	}
+	sorted(b.order[b.program.States:])
+}
+
+// packTables puts all tables into one array.
+func (b *windowPacker) packTables() {
+	for _, table := range b.program.Tables {
+		b.tables = append(b.tables, table...)
+	}
+	if len(b.tables) > 0 {
+		b.tables = append(b.tables, 0)
+	}
+}
+
+// eachSlice cuts rows, sorted, into slices.
+func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
+	for len(rows) > 0 {
+		end := 1
+		for end < min(len(rows), b.rows) && b.needs(rows[end]) == b.needs(rows[0]) {
+			end++
+		}
+		visit(rows[:end])
+		rows = rows[end:]
+	}
+}
+
+// segment packs a level or a loop and places its states.
+func (b *windowPacker) segment(s *Segment) {
+	rows := b.order[s.First:s.End]
+	begin, count := b.placed, 0
+	b.eachSlice(rows, func(slice []int32) {
+		for lane, row := range slice {
+			b.stateAt[row] = int32(begin + count + lane)
+		}
+		count += b.layout.rows
+	})
+	b.placed += count
+	if s.Sweeps > 0 {
+		b.loop(s, rows, begin, count)
+		return
+	}
+	at := begin
+	b.eachSlice(rows, func(slice []int32) {
+		b.command(opLevel, slice, math.MaxUint32).dest = uint32(at)
+		at += b.layout.rows
+	})
+}
+
+// loop packs a loop whose states lie from begin on.
+func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
+	initial := len(b.initial)
+	b.initial = append(b.initial, make([]byte, count*b.planes())...)
+	b.commands = append(b.commands, command{op: opBegin, dest: uint32(begin), count: uint32(count), initial: uint32(initial)})
+	for _, row := range rows {
+		start, at := b.program.Rows[row].start(), initial+int(b.stateAt[row])-begin
+		b.initial[at] = uint8(start & 0x7F)
+		if b.planes() == 2 {
+			b.initial[at+count] = uint8(start >> 7)
+		}
+	}
+	slot := 0
+	b.eachSlice(rows, func(slice []int32) {
+		b.command(opExternal, slice, uint32(begin)).dest = uint32(slot * externalBytes)
+		slot += b.layout.rows
+	})
+	external, target := len(b.commands)-slot/b.layout.rows, len(b.commands)
+	slot = 0
+	b.eachSlice(rows, func(slice []int32) {
+		from := b.commands[external].constants
+		c := b.command(opSweep, slice, uint32(begin))
+		c.constants, c.dest, c.next, c.current = from, uint32(slot*externalBytes), uint32(slot), uint32(begin+slot)
+		slot += b.layout.rows
+		external++
+	})
+	b.commands = append(b.commands, command{op: opEnd, dest: uint32(begin), count: uint32(count), limit: s.Sweeps, target: uint32(target)})
+	b.next = max(b.next, count)
+	b.sizes.External = max(b.sizes.External, count)
+}
+
+func (b *windowPacker) outputs() {
+	index := 0
+	b.eachSlice(b.order[b.program.States:], func(slice []int32) {
+		for lane, row := range slice {
+			b.outputAt[int(row)-b.program.States] = int32(index + lane)
+		}
+		b.command(opOutput, slice, math.MaxUint32).dest = uint32(4 * index)
+		index += b.layout.rows
+	})
+	b.sizes.Outputs = index
+}
+
+// command appends a command that accumulates a slice: of a level or of outputs all entries, of a loop
+// whose states begin at the given position those from outside (opExternal) or those from inside (opSweep).
+func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
+	c := command{op: op, flags: b.needs(slice[0]), start: uint32(len(b.starts)), data: uint32(len(b.packed))}
+	for lane, row := range slice {
+		entries := span{b.first[row], b.first[row+1]}
+		if op != opSweep {
+			b.place(entries)
+		}
+		inner := entries.first
+		for inner < entries.end && b.at[inner] < loop {
+			inner++
+		}
+		if op == opSweep {
+			entries.first = inner
+		} else {
+			entries.end = inner
+		}
+		b.lanes[lane] = entries
+	}
+	b.steps(len(slice), c.flags)
+	c.steps = uint32(len(b.starts)) - c.start
+	if op != opSweep {
+		c.constants = uint32(4 * len(b.constants))
+		b.addConstants(slice)
+	}
+	for _, row := range slice {
+		r := &b.program.Rows[row]
+		if r.Negative != r.Multiplier {
+			c.flags |= flagNegative
+		}
+		if r.CountLow|r.CountHigh != 0 {
+			c.flags |= flagCounts
+		}
+	}
+	b.commands = append(b.commands, c)
+	return &b.commands[len(b.commands)-1]
+}
+
+// place turns the columns of a row into positions and sorts the entries by them. Inputs and the segments
+// keep their order, so that few move.
+func (b *windowPacker) place(entries span) {
+	for k := entries.first; k < entries.end; k++ {
+		column, weight := int(b.at[k]), b.weights[k]
+		at := uint32(0)
+		if column < len(b.inputAt) {
+			at = uint32(b.inputAt[column])
+		} else {
+			at = uint32(b.stateAt[column-len(b.inputAt)])
+		}
+		to := k
+		for ; to > entries.first && b.at[to-1] > at; to-- {
+			b.at[to], b.weights[to] = b.at[to-1], b.weights[to-1]
+		}
+		b.at[to], b.weights[to] = at, weight
+	}
+}
+
+// steps deals the entries of b.lanes[:rows] out to steps.
+func (b *windowPacker) steps(rows int, flags uint32) {
+	size := lanes * b.layout.rows
+	stride := 2 * size
+	if flags&flagTwoPlanes != 0 {
+		stride = 3 * size
+	}
+	for {
+		start := uint32(math.MaxUint32)
+		for _, l := range b.lanes[:rows] {
+			if l.first < l.end {
+				start = min(start, b.at[l.first])
+			}
+		}
+		if start == math.MaxUint32 {
+			return
+		}
+		b.starts = append(b.starts, start)
+		begin := len(b.packed)
+		b.packed = append(b.packed, zeroStep[:stride]...)
+		step := b.packed[begin:]
+		for r := range b.lanes[:rows] {
+			l := &b.lanes[r]
+			for k := r * lanes; k < (r+1)*lanes && l.first < l.end && b.at[l.first]-start < uint32(b.window); k++ {
+				step[k] = uint8(b.at[l.first] - start)
+				weight := b.weights[l.first]
+				step[size+k] = uint8(weight)
+				if flags&flagTwoPlanes != 0 {
+					high, low := quant.SplitPlanes(weight)
+					step[size+k], step[2*size+k] = uint8(high), uint8(low)
+				}
+				l.first++
+			}
+		}
+	}
+}
+
+var zeroStep [3 * lanes * maxRows]byte
+
+// addConstants appends the constants of a slice.
+func (b *windowPacker) addConstants(slice []int32) {
+	n := b.layout.rows
+	begin := len(b.constants)
+	b.constants = append(b.constants, make([]int32, constants*n)...)
+	block := b.constants[begin:]
+	for lane := range n {
+		set := func(k int, value int32) { block[k*n+lane] = value }
+		set(constMultiplier, 1)
+		set(constShift, 1)
+		set(constNegative, 1)
+		set(constNegativeShift, 1)
+		if lane >= len(slice) {
+			continue
+		}
+		r := &b.program.Rows[slice[lane]]
+		set(constBias, r.Bias)
+		set(constMultiplier, r.Multiplier.M)
+		set(constShift, int32(r.Multiplier.S))
+		set(constNegative, r.Negative.M)
+		set(constNegativeShift, int32(r.Negative.S))
+		set(constLow, int32(r.Lo)-int32(r.Zero))
+		set(constHigh, int32(r.Hi)-int32(r.Zero))
+		set(constZero, int32(r.Zero))
+		set(constCountLow, -int32(r.CountLow))
+		set(constCountHigh, -int32(r.CountHigh))
+		if r.Table != NoTable {
+			set(constTable, int32(int(r.Table)*b.program.Width.TableLen()))
+		}
+	}
+}
+
+// finish lays the steps out for aligned loads and sizes the buffers: a window may begin at the last
+// position, and a kernel stores a whole slice of states.
+func (b *windowPacker) finish() {
+	b.data = aligned(b.packed)
+	b.plane = roundUp(b.placed + b.window)
+	b.next = roundUp(b.next)
+	b.sizes.Activations8, b.sizes.Next8 = b.planes()*b.plane, b.planes()*b.next
+}
+
+// cacheLine is what data is aligned to, in bytes.
+const cacheLine = 64
+
+func roundUp(n int) int { return (n + cacheLine - 1) / cacheLine * cacheLine }
