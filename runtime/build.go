@@ -25,10 +25,11 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	model.bounds.Calibrated = smaller(m.Certificates.Calibrated, m.Certificates.RelaxedCalibrated)
 	if c.inPlace {
 		model.kernel, model.engine = kernelInPlace, kernel.InPlace(&model.program, streams)
+		model.nanoseconds = kernel.InPlaceCost(&model.program, streams)
 		return model, nil
 	}
 	if c.kernel == "" {
-		model.kernel, model.engine = kernel.Choose(&model.program, streams)
+		model.kernel, model.engine, model.nanoseconds = kernel.Choose(&model.program, streams)
 		return model, nil
 	}
 	forced, found := kernel.Find(c.kernel)
@@ -36,7 +37,7 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 		return nil, &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
 	}
 	model.kernel = forced.Name
-	model.engine, _ = forced.Pack(&model.program, streams)
+	model.engine, model.nanoseconds = forced.Pack(&model.program, streams)
 	return model, nil
 }
 

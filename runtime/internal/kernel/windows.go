@@ -92,6 +92,7 @@ type windows struct {
 	program *Program
 
 	commands  []command
+	segmentAt []uint32 // of every segment, and of the outputs, the first command
 	starts    []uint32 // of every step, its window's position
 	data      []byte   // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
 	constants []int32
@@ -139,7 +140,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 

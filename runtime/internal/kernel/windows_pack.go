@@ -22,8 +22,10 @@ func packWindows(p *Program, s *Streams, l layout, k windowKernel) *windows {
 	b.sortRows()
 	b.packTables()
 	for i := range p.Segments {
+		w.segmentAt = append(w.segmentAt, uint32(len(w.commands)))
 		b.segment(&p.Segments[i])
 	}
+	w.segmentAt = append(w.segmentAt, uint32(len(w.commands)))
 	b.outputs()
 	b.finish()
 	return w
