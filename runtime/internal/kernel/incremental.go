@@ -36,8 +36,9 @@ type Columns struct {
 
 // What an update takes, in nanoseconds; from BenchmarkUpdate, on the machine of portableCost.
 const (
-	entryCost = 1.0 // to add one entry of a column
-	rowCost   = 4.0 // to compute a row anew
+	moveCost  = 8.0 // to go through a column, beside its entries
+	entryCost = 1.2 // to add one entry of a column
+	rowCost   = 8.0 // to compute a row anew
 )
 
 // loopSweeps is how many sweeps a loop is expected to make, where times are estimated.
@@ -48,8 +49,8 @@ func InPlaceCost(p *Program, s *Streams) float64 {
 	return 2.2*float64(len(s.Values)) + 8*float64(len(p.Rows))
 }
 
-// NewColumns packs a program for updates beside the engine that runs it in full, of which a whole inference
-// takes about so many nanoseconds. +Inf keeps updates from ever using it. warm lets loops start from the
+// NewColumns packs a program for updates beside the engine that runs it in full, of which a whole inference takes
+// about so many nanoseconds, if loops sweep once. +Inf keeps updates from ever using it. warm lets loops start from the
 // states that they have, and keeps updates from the engine too, whose loops cannot.
 func NewColumns(p *Program, s *Streams, e Engine, nanoseconds float64, warm bool) *Columns {
 	c := &Columns{program: p, engine: e, warm: warm, largest: len(p.Inputs)}
@@ -135,46 +136,45 @@ func (c *Columns) findBase(s *Streams) {
 	})
 }
 
-// estimate divides the time of a whole inference among the segments, by their nonzeros and rows.
+// estimate divides the time of a whole inference among the segments, by their nonzeros and rows, and adds what
+// loops take for more than one sweep.
 func (c *Columns) estimate(s *Streams, nanoseconds float64) {
 	p := c.program
 	c.resume, c.loops = make([]float64, len(p.Segments)+1), make([]float64, len(p.Segments)+1)
+	sweep := make([]float64, len(c.loops)) // one of a loop
 	inside := p.loopColumns()
-	segment, work := 0, make([]float64, len(p.Segments)+1)
+	segment, pass := 0, 0.0
 	s.Walk(p, func(i int, columns, _ []int32) {
 		for segment < len(p.Segments) && i >= p.Segments[segment].End {
 			segment++
 		}
-		sweeps := float64(1)
-		if segment < len(p.Segments) {
-			sweeps = float64(min(max(p.Segments[segment].Sweeps, 1), loopSweeps))
+		within := 0
+		for within < len(columns) && int(columns[len(columns)-1-within]) >= inside[i] {
+			within++
 		}
-		work[segment] += rowCost
-		for _, j := range columns {
-			if int(j) >= inside[i] {
-				c.loops[segment] += entryCost * sweeps
-			} else {
-				work[segment] += entryCost
-			}
-		}
+		work := rowCost + entryCost*float64(len(columns))
+		c.resume[segment] += work
+		pass += work
 		if segment < len(p.Segments) && p.Segments[segment].Sweeps > 0 {
-			c.loops[segment] += rowCost * sweeps
+			sweep[segment] += rowCost + entryCost*float64(within)
 		}
 	})
-	for k := range work {
-		work[k] += c.loops[k]
-		c.rebuild += work[k]
-	}
-	if c.warm || math.IsInf(nanoseconds, 1) {
-		for k := range c.resume {
-			c.resume[k] = math.Inf(1)
+	c.rebuild = pass + moveCost*float64(p.Activations())
+	for k, once := range sweep {
+		if once > 0 {
+			sweeps := float64(min(p.Segments[k].Sweeps, loopSweeps))
+			c.loops[k] = sweeps * once
+			c.resume[k] += (sweeps - 1) * once
+			c.rebuild += (sweeps - 1) * once
 		}
-		return
 	}
 	rest := 0.0
-	for k := len(work) - 1; k >= 0; k-- {
-		rest += work[k]
-		c.resume[k] = nanoseconds * rest / max(c.rebuild, 1)
+	for k := len(c.resume) - 1; k >= 0; k-- {
+		rest += c.resume[k]
+		c.resume[k] = nanoseconds * rest / max(pass, 1)
+		if c.warm || math.IsInf(nanoseconds, 1) {
+			c.resume[k] = math.Inf(1)
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // Stream is what a session keeps from one update to the next. Its inputs are always current. Of the
 // accumulators those of the first `valid` segments are (and those of the outputs, where valid is one more than
@@ -29,7 +32,7 @@ type Stream struct {
 	fresh    bool    // accumulators have just been made of zero activations
 	own      bool    // outputs are the stream's, not the engine's
 	owed     float64 // nanoseconds that the engine has worked since accumulators were lost
-	gained   float64 // nanoseconds saved since they were made
+	gained   float64 // nanoseconds that updates have saved since, less what it took to make them anew
 	patience float64 // owed ≥ patience·rebuild makes them anew
 
 	// Touched is how many entries of columns updates have added so far.
@@ -52,7 +55,7 @@ func (c *Columns) NewStream() *Stream {
 	s := &Stream{
 		columns: c, current: make([]uint16, p.Activations()), sums: make([]int64, len(p.Rows)), outputs: make([]int32, p.Outputs()),
 		marks: make([]uint8, len(p.Rows)), clipped: make([]uint8, p.Activations()), moved: make([]uint8, len(p.Inputs)),
-		before: make([]uint16, max(len(p.Inputs), p.LargestLoop())), moves: make([]move, 0, c.largest),
+		before: make([]uint16, max(len(p.Inputs), p.LargestLoop())), moves: make([]move, 0, c.largest+1),
 		records: make([]record, len(p.Segments)), patience: 1,
 	}
 	if !c.warm {
@@ -65,7 +68,7 @@ func (c *Columns) NewStream() *Stream {
 func (c *Columns) StreamBytes() int {
 	p := c.program
 	bytes := 2*p.Activations() + 8*len(p.Rows) + 4*p.Outputs() + len(p.Rows) + p.Activations() + len(p.Inputs) +
-		2*max(len(p.Inputs), p.LargestLoop()) + 8*c.largest + 16*len(p.Segments)
+		2*max(len(p.Inputs), p.LargestLoop()) + 8*(c.largest+1) + 16*len(p.Segments)
 	if !c.warm {
 		bytes += 8 * p.LargestLoop()
 	}
@@ -107,7 +110,7 @@ func (s *Stream) SetAll(mem *Memory, value func(k int) (q uint16, clipped uint8)
 func (s *Stream) lose(k int) {
 	if s.valid > len(s.records) {
 		s.patience = min(2*s.patience, 1<<16)
-		if s.gained >= s.columns.rebuild {
+		if s.gained > 0 {
 			s.patience = 1
 		}
 		s.gained, s.owed = 0, 0
@@ -134,7 +137,6 @@ func (s *Stream) States(mem *Memory) {
 	c, p := s.columns, s.columns.program
 	s.inputMoves()
 	all := len(p.Segments) + 1
-	began := s.Touched
 	engine := 1.0
 	if s.valid < all && (c.alone() || s.owed >= s.patience*c.rebuild) {
 		s.restart(mem)
@@ -144,7 +146,7 @@ func (s *Stream) States(mem *Memory) {
 	s.fresh = false
 	if s.valid == all {
 		s.own = true
-		s.gained += c.resume[0] - entryCost*float64(s.Touched-began)
+		s.gained += c.resume[0]
 	}
 }
 
@@ -189,10 +191,12 @@ func (s *Stream) restart(mem *Memory) {
 func (s *Stream) run(mem *Memory, engine float64) {
 	p := s.columns.program
 	for k := 0; ; k++ {
-		if k == s.valid || s.cost(k) > engine*s.columns.resume[k] {
+		cost := s.cost(k)
+		if k == s.valid || cost > engine*s.columns.resume[k] {
 			s.resume(mem, k)
 			return
 		}
+		s.gained -= cost
 		s.addMoves(k)
 		if k == len(p.Segments) {
 			break
@@ -226,7 +230,7 @@ func (s *Stream) cost(k int) float64 {
 		first, end := s.entries(m.activation)
 		count += int(end - first)
 	}
-	cost := entryCost*float64(count) + rowCost*float64(min(count, s.rowsBefore(s.valid)-s.rowsBefore(k)))
+	cost := moveCost*float64(len(s.moves)) + entryCost*float64(count) + rowCost*float64(min(count, s.rowsBefore(s.valid)-s.rowsBefore(k)))
 	if k < len(s.records) && s.columns.loops[k] > 0 && (count > 0 || s.marked(k)) {
 		cost += s.columns.loops[k]
 	}
@@ -266,22 +270,72 @@ func (s *Stream) compute(mem *Memory, k int) {
 }
 
 // requantise computes the marked states of a segment from the sums of its rows, lists those that move and keeps
-// count of those that are clipped.
+// count of those that are clipped. Whether a state moves can hardly be foretold, so that there is no branch: each
+// move is written, and counted if it is one (BenchmarkUpdate).
 func (s *Stream) requantise(segment *Segment, sums []int64, clipped *uint64) {
 	p := s.columns.program
 	begin := len(p.Inputs) + segment.First
-	rows := p.Rows[segment.First:segment.End]
-	marks, current, flags := s.marks[segment.First:segment.End], s.current[begin:], s.clipped[begin:]
-	for k := next(marks, 0); k < len(marks); k = next(marks, k+1) {
-		marks[k] = 0
-		q, saturated := p.state(&rows[k], sums[k])
-		*clipped += saturated - uint64(flags[k])
-		flags[k] = uint8(saturated)
-		if q != current[k] {
-			s.moves = append(s.moves, move{int32(begin + k), int32(q) - int32(current[k])})
-			current[k] = q
+	marks := s.marks[segment.First:segment.End]
+	rows, sums := p.Rows[segment.First:segment.End], sums[:len(marks)]
+	current, flags := s.current[begin:][:len(marks)], s.clipped[begin:][:len(marks)]
+	moves, count, saturations := s.moves[:cap(s.moves)], len(s.moves), *clipped
+	for from := 0; from < len(marks); from += 8 {
+		for word := takeMarks(marks, from); word != 0; word &= word - 1 {
+			k := from + bits.TrailingZeros64(word)/8
+			q, saturated := p.branchless(&rows[k], sums[k])
+			before := current[k]
+			saturations += saturated - uint64(flags[k])
+			current[k], flags[k] = q, uint8(saturated)
+			moves[count] = move{int32(begin + k), int32(q) - int32(before)}
+			moved := 0
+			if q != before {
+				moved = 1
+			}
+			count += moved
 		}
 	}
+	s.moves, *clipped = moves[:count], saturations
+}
+
+// branchless is state, without branches where there is no table: rows come in no order that a processor could
+// learn their signs and clamps from.
+func (p *Program) branchless(r *Row, acc int64) (q uint16, saturations uint64) {
+	if r.Table != NoTable {
+		return p.state(r, acc)
+	}
+	m, s := int64(r.Multiplier.M), r.Multiplier.S
+	if acc < 0 {
+		m = int64(r.Negative.M)
+	}
+	if acc < 0 {
+		s = r.Negative.S
+	}
+	t := (acc*m+1<<((s-1)&63))>>(s&63) + int64(r.Zero)
+	clamped := min(max(t, int64(r.Lo)), int64(r.Hi))
+	low, high := uint64(r.CountLow), uint64(r.CountHigh)
+	if t >= clamped {
+		low = 0
+	}
+	if t <= clamped {
+		high = 0
+	}
+	return uint16(clamped), low + high
+}
+
+// takeMarks clears eight marks, as far as there are so many, and returns them, the first in the lowest byte.
+func takeMarks(marks []uint8, from int) (word uint64) {
+	if from+8 > len(marks) {
+		for k, mark := range marks[from:] {
+			word |= uint64(mark) << (8 * k)
+		}
+		clear(marks[from:])
+		return word
+	}
+	m := marks[from : from+8 : from+8]
+	word = uint64(m[0]) | uint64(m[1])<<8 | uint64(m[2])<<16 | uint64(m[3])<<24 |
+		uint64(m[4])<<32 | uint64(m[5])<<40 | uint64(m[6])<<48 | uint64(m[7])<<56
+	m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7] = 0, 0, 0, 0, 0, 0, 0, 0
+	return word
 }
 
 // resume leaves segment k and all behind it to the engine.
