@@ -93,16 +93,15 @@ func (s *Stream) Set(mem *Memory, k int, q uint16, clipped uint8) {
 // Input returns what Set has set of input k.
 func (s *Stream) Input(k int) (q uint16, clipped uint8) { return s.current[k], s.clipped[k] }
 
-// SetAll takes all inputs anew: value returns q and clipped of input k. Nothing of what the stream held is kept.
+// SetAll takes all inputs anew: value returns q and clipped of input k. Nothing of what the stream held is kept. It
+// must not stand between Set and States.
 func (s *Stream) SetAll(mem *Memory, value func(k int) (q uint16, clipped uint8)) {
 	s.inputs = 0
 	for k := range s.columns.program.Inputs {
 		s.current[k], s.clipped[k] = value(k)
 		s.inputs += uint64(s.clipped[k])
-		s.moved[k] = 0
 	}
 	s.columns.engine.SetInputs(mem, s.current[:len(s.columns.program.Inputs)])
-	s.moves = s.moves[:0]
 	s.lose(0)
 }
 
@@ -115,7 +114,6 @@ func (s *Stream) lose(k int) {
 		}
 		s.gained, s.owed = 0, 0
 	}
-	clear(s.marks[s.rowsBefore(k):])
 	s.valid = k
 }
 

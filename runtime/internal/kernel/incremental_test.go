@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sparse-implicit/sim/format/quant"
 )
 
 // changes is one step of a stream of updates: inputs in plan order, with those that count as clamped.
@@ -151,4 +153,71 @@ func TestUpdatesGiveTheBitsOfAFullInference(t *testing.T) {
 		}
 	}
 	t.Logf("%v", seen)
+}
+
+// Around zero, where the multiplier changes, and around both clamps.
+func TestStatesWithoutBranchesAreTheSame(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		p, _ := randomProgram(rng, randomShape(rng))
+		for i := range p.States {
+			row := &p.Rows[i]
+			for _, around := range []float64{0, float64(row.Lo) - float64(row.Zero), float64(row.Hi) - float64(row.Zero)} {
+				for _, m := range []quant.Multiplier{row.Multiplier, row.Negative} {
+					for offset := int64(-3); offset <= 3; offset++ {
+						acc := int64(around/m.Ratio()) + offset
+						if max(acc, -acc) > min(row.Multiplier.AccumulatorLimit(), row.Negative.AccumulatorLimit()) {
+							continue
+						}
+						q, saturated := p.branchless(row, acc)
+						if want, counted := p.state(row, acc); q != want || saturated != counted {
+							t.Fatalf("seed %d, %+v, accumulator %d: %d, %d counted, want %d, %d", seed, *row, acc, q, saturated, want, counted)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// More rows than a word can number.
+func TestUpdatesOfManyRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 4))
+	p, s := randomProgram(rng, shape{
+		width: quant.Width7, inputs: 50, outputs: 1 << 16, entries: 3, twoPlanes: 50,
+		segments: []Segment{{First: 0, End: 40}, {First: 40, End: 50, Sweeps: 9}, {First: 50, End: 90}},
+	})
+	portable := packWordsOf(p, s)
+	c := NewColumns(p, s, portable, math.Inf(1), false)
+	if c.words != nil {
+		t.Fatal("the rows of this program fit into words")
+	}
+	current, full := make([]uint16, len(p.Inputs)), newMemory(portable)
+	u := newUpdater(c, current)
+	for range 20 {
+		changes := randomChanges(rng, p, current)
+		clear(changes.clipped)
+		for i, k := range changes.inputs {
+			current[k] = changes.values[i]
+		}
+		if diff := cmp.Diff(infer(p, portable, full, &source{plan: current}, 2), u.update(changes)); diff != "" {
+			t.Fatalf("(-full +update):\n%s", diff)
+		}
+	}
+}
+
+func TestStreamsTakeTheMemoryThatTheySay(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		p, streams := randomProgram(rng, randomShape(rng))
+		for _, warm := range []bool{false, true} {
+			c := NewColumns(p, streams, packWordsOf(p, streams), 0, warm)
+			s := c.NewStream()
+			bytes := 2*cap(s.current) + 8*cap(s.sums) + 8*cap(s.sweep) + 4*cap(s.outputs) + cap(s.marks) + cap(s.clipped) +
+				2*cap(s.before) + cap(s.moved) + 8*cap(s.moves) + 16*cap(s.records)
+			if bytes != c.StreamBytes() {
+				t.Errorf("seed %d: %d bytes, StreamBytes says %d", seed, bytes, c.StreamBytes())
+			}
+		}
+	}
 }
