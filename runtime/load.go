@@ -19,6 +19,7 @@ type config struct {
 	limits  []simb.Option
 	margins bool   // WithMargins
 	least   uint64 // WithMinSequence
+	threads int    // WithThreads
 }
 
 // Option changes what Load does.

@@ -13,6 +13,7 @@ type Model struct {
 	program kernel.Program
 	engine  kernel.Engine
 	kernel  string
+	threads int
 
 	inputs       []simb.Input // those that the plan reads
 	sourceInputs int

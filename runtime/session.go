@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
@@ -13,6 +14,8 @@ type Session struct {
 	model   *Model
 	memory  kernel.Memory
 	outputs [outputChunk]int32
+
+	dismissal runtime.Cleanup // of the memory's team
 }
 
 // outputChunk is how many integer outputs a session computes at a time where no caller's buffer takes
