@@ -25,6 +25,7 @@ func variants(t testing.TB, m *simb.Model) map[string]*Model {
 	for _, name := range kernel.Names() {
 		add(name, coded, WithKernel(name))
 	}
+	add("best, three threads", coded, WithThreads(3))
 	add(kernelInPlace, raw, WithInPlace())
 	add(kernelInPlace+", coded", coded, WithInPlace())
 	if len(m.Inputs) < 1<<15 { // thousands of inputs that are all alike pack into fewer bytes than a reader lets expand so far

@@ -23,22 +23,34 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	}
 	model.bounds.Box = smaller(m.Certificates.Box, m.Certificates.Relaxed)
 	model.bounds.Calibrated = smaller(m.Certificates.Calibrated, m.Certificates.RelaxedCalibrated)
+	if err := model.pack(streams, c); err != nil {
+		return nil, err
+	}
+	if c.threads > 1 {
+		kernel.Divide(model.engine)
+		model.threads = c.threads
+	}
+	return model, nil
+}
+
+// pack chooses an engine.
+func (m *Model) pack(streams *kernel.Streams, c config) error {
 	if c.inPlace {
-		model.kernel, model.engine = kernelInPlace, kernel.InPlace(&model.program, streams)
-		model.nanoseconds = kernel.InPlaceCost(&model.program, streams)
-		return model, nil
+		m.kernel, m.engine = kernelInPlace, kernel.InPlace(&m.program, streams)
+		m.nanoseconds = kernel.InPlaceCost(&m.program, streams)
+		return nil
 	}
 	if c.kernel == "" {
-		model.kernel, model.engine, model.nanoseconds = kernel.Choose(&model.program, streams)
-		return model, nil
+		m.kernel, m.engine, m.nanoseconds = kernel.Choose(&m.program, streams)
+		return nil
 	}
 	forced, found := kernel.Find(c.kernel)
 	if !found {
-		return nil, &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
+		return &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
 	}
-	model.kernel = forced.Name
-	model.engine, model.nanoseconds = forced.Pack(&model.program, streams)
-	return model, nil
+	m.kernel = forced.Name
+	m.engine, m.nanoseconds = forced.Pack(&m.program, streams)
+	return nil
 }
 
 // smaller returns the smaller bound of each output, of the two that there may be; nil when there is none.

@@ -21,6 +21,7 @@ type config struct {
 	least   uint64 // WithMinSequence
 	updates bool   // WithUpdates
 	warm    bool   // WithWarmStart
+	threads int    // WithThreads
 }
 
 // Option changes what Load does.

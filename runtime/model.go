@@ -13,6 +13,7 @@ type Model struct {
 	program kernel.Program
 	engine  kernel.Engine
 	kernel  string
+	threads int
 
 	nanoseconds float64         // what an inference is expected to take
 	columns     *kernel.Columns // nil unless WithUpdates

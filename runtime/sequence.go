@@ -16,7 +16,6 @@ type StaleError struct {
 }
 
 // Error names both counters.
-// Error says both counters.
 func (e *StaleError) Error() string {
 	return "the model has the sequence " + strconv.FormatUint(e.Sequence, 10) + ", " + strconv.FormatUint(e.Least, 10) +
 		" is the oldest that is taken; a newer release is needed"

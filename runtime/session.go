@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/runtime/internal/kernel"
@@ -14,6 +15,8 @@ type Session struct {
 	memory  kernel.Memory
 	outputs [outputChunk]int32
 	updates *updates // nil unless the model was loaded WithUpdates
+
+	dismissal runtime.Cleanup // of the memory's team
 }
 
 // outputChunk is how many integer outputs a session computes at a time where no caller's buffer takes

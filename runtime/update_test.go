@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"math"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -163,6 +165,59 @@ func TestUpdateSaysWhatInferWouldSay(t *testing.T) {
 	for seed := range models {
 		d := &dice{seed}
 		compareStreams(t, seed, randomModel(d, randomShape(d)), 40)
+	}
+}
+
+// Where the kernel takes over, its goroutines take part.
+func TestUpdatesWithThreadsSayWhatInferWouldSay(t *testing.T) {
+	m := wideModel(quant.Width7)
+	fresh := variants(t, m)[kernel.Portable].NewSession()
+	teams := 0
+	for _, model := range updating(t, m, WithThreads(3)) {
+		d, s := &dice{3}, &stream{model.NewSession(), make([]float32, model.Inputs())}
+		for range 40 {
+			s.step(t, d, m, fresh)
+		}
+		if s.memory.Team != nil {
+			teams++
+		}
+		s.Close()
+	}
+	if teams < 4 {
+		t.Errorf("only %d sessions have a team", teams)
+	}
+}
+
+func TestUpdatesShareAModel(t *testing.T) {
+	m := someModel(quant.Width14, 11)
+	fresh, inputs := variants(t, m)[kernel.Portable].NewSession(), make([]float32, m.SourceInputs)
+	const steps = 50
+	wants := make([][]float32, steps)
+	changed, values := make([][]int, steps), make([][]float32, steps)
+	for k, d := 0, (&dice{1}); k < steps; k++ {
+		changed[k], values[k] = someChanges(d, m, inputs)
+		for i, j := range changed[k] {
+			inputs[j] = values[k][i]
+		}
+		wants[k] = make([]float32, m.Outputs())
+		if err := fresh.Infer(wants[k], inputs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, model := range updating(t, m) {
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				s, y := model.NewSession(), make([]float32, model.Outputs())
+				for k, want := range wants {
+					if err := s.Update(y, changed[k], values[k]); err != nil || !slices.Equal(y, want) {
+						t.Errorf("%s, step %d: %v %v, want %v", name, k, err, y, want)
+						return
+					}
+				}
+			})
+		}
+		group.Wait()
 	}
 }
 

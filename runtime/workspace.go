@@ -61,5 +61,9 @@ func (m *Model) NewSessionWith(w *Workspace) (*Session, error) {
 }
 
 func (m *Model) session(w *Workspace) *Session {
-	return &Session{model: m, memory: kernel.Memory{Buffers: kernel.Buffers(*w)}, updates: m.newUpdates()}
+	s := &Session{model: m, memory: kernel.Memory{Buffers: kernel.Buffers(*w)}, updates: m.newUpdates()}
+	if m.threads > 1 {
+		s.recruit()
+	}
+	return s
 }

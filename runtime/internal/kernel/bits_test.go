@@ -130,6 +130,13 @@ func compare(t *testing.T, rng *rand.Rand, p *Program, s *Streams, inputs int) {
 		if w, ok := e.(*windows); ok && rng.IntN(3) == 0 {
 			w.budget = int32(rng.IntN(3))
 		}
+		if rng.IntN(3) == 0 {
+			Divide(e)
+			if team := NewTeam(e, 1+rng.IntN(3)); team != nil {
+				memories[name].Team = team
+				defer team.Close()
+			}
+		}
 	}
 	mem := newMemory(want)
 	for range inputs {

@@ -5,13 +5,17 @@ package kernel
 // Set stores activation j.
 func (in inputs[T]) Set(mem *Memory, j int, q uint16) { activations[T](mem)[j] = T(q) }
 
-// Resume computes the segments from k on.
+// Resume computes the segments from k on, alone but for a whole inference.
 func (e *portable[T]) Resume(mem *Memory, k int) int {
+	if k == 0 {
+		e.States(mem)
+		return 0
+	}
 	mem.output = 0
 	for i := k; i < len(e.program.Segments); i++ {
 		s := &e.program.Segments[i]
 		if s.Sweeps == 0 {
-			e.level(mem, s)
+			mem.Saturations += e.level(mem, s.First, s.End)
 		} else {
 			e.loop(mem, s)
 		}
@@ -37,14 +41,16 @@ func (w *windows) Set(mem *Memory, j int, q uint16) {
 	w.set(mem, at, q)
 }
 
-// Resume computes the segments from k on, and all outputs.
+// Resume computes the segments from k on, and all outputs; alone but for a whole inference.
 func (w *windows) Resume(mem *Memory, k int) int {
-	mem.output = 0
-	p := progress{command: w.segmentAt[k], end: uint32(len(w.commands))}
-	for p.command < p.end {
-		p.budget = w.budget
-		w.kernel.execute(w, mem, &p)
+	if k == 0 {
+		w.States(mem)
+		return 0
 	}
+	mem.output = 0
+	p := &mem.progress
+	*p = progress{command: w.segmentAt[k], end: uint32(len(w.commands))}
+	w.runTo(mem, p)
 	mem.Sweeps += p.sweeps
 	mem.Saturations += p.saturations
 	return k

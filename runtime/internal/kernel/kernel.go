@@ -79,8 +79,13 @@ type Memory struct {
 	Sweeps      uint64
 	Saturations uint64
 
+	// Team, when there is one, computes with whoever calls States. It must be of the same engine.
+	Team *Team
+
 	output  int    // the next output to compute
 	streams cursor // where its row begins; in place only
+
+	progress progress // of the window layout
 }
 
 // Engine is a model packed for one kernel; it is safe for concurrent use. An inference is one of Quantise,

@@ -90,54 +90,74 @@ func (e *portable[T]) Bytes() int {
 // States computes all states.
 func (e *portable[T]) States(mem *Memory) {
 	mem.Sweeps, mem.output = 0, 0
+	if mem.Team != nil {
+		e.statesTogether(mem)
+		return
+	}
 	for k := range e.program.Segments {
 		s := &e.program.Segments[k]
 		if s.Sweeps == 0 {
-			e.level(mem, s)
+			mem.Saturations += e.level(mem, s.First, s.End)
 		} else {
 			e.loop(mem, s)
 		}
 	}
 }
 
-// level computes the states of a segment without loops, each once.
-func (e *portable[T]) level(mem *Memory, s *Segment) {
+// level computes the states first to end−1 of a segment without loops, each once.
+func (e *portable[T]) level(mem *Memory, first, end int) (saturations uint64) {
 	p, q := e.program, activations[T](mem)
-	saturations := uint64(0)
-	for i := s.First; i < s.End; i++ {
+	for i := first; i < end; i++ {
 		row, x := &p.Rows[i], &e.extents[i]
 		value, saturated := p.state(row, row.accumulator(e.sum(row, x.first, x.end, q)))
 		q[len(p.Inputs)+i] = T(value)
 		saturations += saturated
 	}
-	mem.Saturations += saturations
+	return saturations
 }
 
 // loop computes the states of a loop: what comes from outside once, then Jacobi sweeps until one
 // changes nothing or all are done.
 func (e *portable[T]) loop(mem *Memory, s *Segment) {
-	p, q := e.program, activations[T](mem)
-	states := q[len(p.Inputs)+s.First : len(p.Inputs)+s.End]
-	following, external := sweepResults[T](mem)[:len(states)], mem.External[:len(states)]
-	for k := range states {
-		row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
-		external[k] = e.sum(row, x.first, x.inner, q)
-		states[k] = T(row.start())
-	}
-	saturations := uint64(0)
+	e.begin(mem, s, s.First, s.End)
 	for moved, sweep := true, uint32(0); moved && sweep < s.Sweeps; sweep++ {
-		moved = false
-		for k := range following {
-			row, x := &p.Rows[s.First+k], &e.extents[s.First+k]
-			value, saturated := p.state(row, row.accumulator(external[k]+e.sum(row, x.inner, x.end, q)))
-			following[k] = T(value)
-			moved = moved || following[k] != states[k]
-			saturations += saturated
-		}
-		copy(states, following)
-		mem.Sweeps++
+		var saturations uint64
+		saturations, moved = e.sweep(mem, s, s.First, s.End)
+		mem.Saturations += saturations
+		e.endSweep(mem, s)
 	}
-	mem.Saturations += saturations
+}
+
+// begin accumulates what the states first to end−1 of a loop get from outside of it and sets them to
+// their start.
+func (e *portable[T]) begin(mem *Memory, s *Segment, first, end int) {
+	p, q := e.program, activations[T](mem)
+	for i := first; i < end; i++ {
+		row, x := &p.Rows[i], &e.extents[i]
+		mem.External[i-s.First] = e.sum(row, x.first, x.inner, q)
+		q[len(p.Inputs)+i] = T(row.start())
+	}
+}
+
+// sweep computes the states first to end−1 of a loop from those of the sweep before.
+func (e *portable[T]) sweep(mem *Memory, s *Segment, first, end int) (saturations uint64, moved bool) {
+	p, q := e.program, activations[T](mem)
+	following := sweepResults[T](mem)
+	for i := first; i < end; i++ {
+		row, x := &p.Rows[i], &e.extents[i]
+		value, saturated := p.state(row, row.accumulator(mem.External[i-s.First]+e.sum(row, x.inner, x.end, q)))
+		following[i-s.First] = T(value)
+		moved = moved || T(value) != q[len(p.Inputs)+i]
+		saturations += saturated
+	}
+	return saturations, moved
+}
+
+// endSweep makes a sweep's results the states.
+func (e *portable[T]) endSweep(mem *Memory, s *Segment) {
+	states := activations[T](mem)[len(e.program.Inputs)+s.First : len(e.program.Inputs)+s.End]
+	copy(states, sweepResults[T](mem)[:len(states)])
+	mem.Sweeps++
 }
 
 // Outputs computes the next len(dst) outputs.

@@ -62,7 +62,8 @@ type command struct {
 	initial uint32 // begin: bytes from the beginning of windows.initial
 	limit   uint32 // end: K
 	target  uint32 // end: the command of the first slice to sweep
-	_       [3]uint32
+	segment uint32 // of the schedule; that after the last one for outputs
+	_       [2]uint32
 }
 
 // The constants of a slice: arrays of layout.rows int32, one after the other. Rows that fill up a slice
@@ -106,7 +107,8 @@ type windows struct {
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
 
-	budget int32 // steps after which execute returns, so that the scheduler gets its turn
+	phases []windowPhase // for a team
+	budget int32         // steps after which execute returns, so that the scheduler gets its turn
 	kernel windowKernel
 }
 
@@ -147,11 +149,13 @@ func (w *windows) Bytes() int {
 // States computes all states and all outputs.
 func (w *windows) States(mem *Memory) {
 	mem.output = 0
-	p := progress{end: uint32(len(w.commands))}
-	for p.command < p.end {
-		p.budget = w.budget
-		w.kernel.execute(w, mem, &p)
+	if mem.Team != nil {
+		w.statesTogether(mem)
+		return
 	}
+	p := &mem.progress // not on the stack: kernels are called through a variable, from which it would escape
+	*p = progress{end: uint32(len(w.commands))}
+	w.runTo(mem, p)
 	mem.Sweeps = p.sweeps
 	mem.Saturations += p.saturations
 }

@@ -17,16 +17,21 @@ func interpret(w *windows, mem *Memory, p *progress) {
 		p.budget -= int32(c.steps)
 		switch c.op {
 		case opBegin:
-			for plane := range w.planes() {
-				copy(mem.Activations8[plane*w.plane+int(c.dest):][:c.count], w.initial[int(c.initial)+plane*int(c.count):])
-			}
-			p.moved, p.sweep = 0, 0
+			w.beginLoop(c, mem, p)
 		case opEnd:
 			w.endSweep(c, mem, p)
 		default:
 			w.slice(c, mem, p)
 		}
 	}
+}
+
+// beginLoop sets the states of a loop to their start.
+func (w *windows) beginLoop(c *command, mem *Memory, p *progress) {
+	for plane := range w.planes() {
+		copy(mem.Activations8[plane*w.plane+int(c.dest):][:c.count], w.initial[int(c.initial)+plane*int(c.count):])
+	}
+	p.moved, p.sweep = 0, 0
 }
 
 // endSweep makes the sweep's results the states and goes back while something moved.

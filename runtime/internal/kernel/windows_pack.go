@@ -22,10 +22,10 @@ func packWindows(p *Program, s *Streams, l layout, k windowKernel) *windows {
 	b.sortRows()
 	b.packTables()
 	for i := range p.Segments {
-		w.segmentAt = append(w.segmentAt, uint32(len(w.commands)))
+		w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(i)
 		b.segment(&p.Segments[i])
 	}
-	w.segmentAt = append(w.segmentAt, uint32(len(w.commands)))
+	w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(len(p.Segments))
 	b.outputs()
 	b.finish()
 	return w
@@ -41,9 +41,10 @@ type windowPacker struct {
 	at      []uint32
 	weights []int16
 
-	order  []int32 // rows by slices: those of segment k keep its First to End−1
-	placed int     // positions given away
-	packed []byte  // becomes windows.data
+	order        []int32 // rows by slices: those of segment k keep its First to End−1
+	placed       int     // positions given away
+	segmentIndex uint32
+	packed       []byte // becomes windows.data
 
 	lanes [maxRows]span // what is left of the rows of the slice being packed
 }
@@ -202,7 +203,7 @@ func (b *windowPacker) outputs() {
 // command appends a command that accumulates a slice: of a level or of outputs all entries, of a loop
 // whose states begin at the given position those from outside (opExternal) or those from inside (opSweep).
 func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
-	c := command{op: op, flags: b.needs(slice[0]), start: uint32(len(b.starts)), data: uint32(len(b.packed))}
+	c := command{op: op, flags: b.needs(slice[0]), segment: b.segmentIndex, start: uint32(len(b.starts)), data: uint32(len(b.packed))}
 	for lane, row := range slice {
 		entries := span{b.first[row], b.first[row+1]}
 		if op != opSweep {
