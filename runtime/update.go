@@ -23,18 +23,21 @@ func WithUpdates() Option { return func(c *config) { c.updates = true } }
 // both, and the saturations of the second. Every Infer in between makes the next Update begin from
 // clamp(z, lo, hi).
 //
-// The error bounds. Let e = |x̃ − x*| in a loop, x* the equilibrium for the inputs as they are now, F the
-// map of format/verify's CLAIMS.md, which the checker starts from Start, and e^∞ its fixed point. F is monotone and,
-// by the witness v, a contraction. States at rest are a sweep's image of themselves, so e ≤ F(e), hence
-// e ≤ F^k(e) → e^∞: wherever the loop set out from. By induction along the schedule the bounds hold as
-// far as e^∞ ≤ State: that is so wherever F(State) ≤ State, on a loop's states. The file proves State ≥ F^K(Start)
-// ≥ F^K(0) = e^∞ − M^K e^∞, M the linear part of F: so what State can fall short of e^∞ is M^K e^∞, at most κ^K
-// of it in the norm of v, and nothing where Start ≥ e^∞. Of this remainder the file holds no figure. The same goes for
-// the calibrated bounds, if Stats reports no saturation.
+// The error bounds. Let e = |x̃ − x*| on a loop's states, x* the equilibrium for the inputs as they are now,
+// F the map of format/verify's CLAIMS.md, which the checker iterates from Start, M its linear part, and e^∞
+// its fixed point. F is monotone and, by the witness v, a contraction. States at rest are a sweep's image of
+// themselves, so e ≤ F(e), hence e ≤ F^k(e) → e^∞, wherever the loop set out from. By induction along the
+// schedule all bounds of the file hold as far as e^∞ ≤ State in every loop. That is so wherever
+// F(State) ≤ State, or Start ≥ e^∞. What any file proves is a little less:
 //
-// K sweeps alone prove nothing from a warm start, for that may be farther away than Start: the old
-// states are within State of the old equilibrium, which may lie anywhere in the reach. That is why a loop that does
-// not come to rest begins again.
+//	State ≥ F^K(Start) ≥ F^K(0) = e^∞ − M^K e^∞
+//
+// State may thus fall short of e^∞ by M^K e^∞, which is at most κ^K of it in the norm of v. The file holds no
+// figure for that remainder. The calibrated bounds hold alike, if Stats reports no saturation.
+//
+// K sweeps alone prove nothing from a warm start, for that may be farther away than Start: the old states
+// are within State of the old equilibrium, and that may lie anywhere in the reach. This is why a loop that
+// does not come to rest begins again.
 func WithWarmStart() Option {
 	return func(c *config) { c.updates, c.warm = true, true }
 }
@@ -113,19 +116,21 @@ func (u *updates) disturbed() {
 	}
 }
 
-// Update changes some of the inputs of the last Infer, Decide, Margin or Update and computes the outputs: input changed[i]
-// becomes values[i], and where an index is repeated the last one counts. dst, states and Stats are those of
-// an Infer of all inputs as they are then, bit for bit. Before the first inference all inputs are 0.
+// Update changes some of the inputs of the last Infer, Decide, Margin or Update and computes the outputs:
+// input changed[i] becomes values[i], and where an index is repeated the last one counts. dst, states and
+// Stats are those of an Infer of all inputs as they are then, bit for bit. Before the first inference all
+// inputs are 0.
 //
-// It costs what moves: entries of the changed inputs' columns, and of the columns of those states that move; not more
-// than an Infer, or little more. For where the kernel's full pass is expected to be faster, by its own
-// estimate, it takes over, from that segment of the schedule on. What updates need then has to be made anew,
-// after an Infer too, which costs about one pass of the portable kernel: it is done once full passes have
-// cost as much, and more rarely if it has not paid before.
+// It costs what moves: the entries of the changed inputs' columns, and of the columns of states that move,
+// and the rows that these reach. Where the kernel's full pass is expected to be faster, by the kernel's own
+// estimate, that takes over, from a segment of the schedule on. What updates need has then to be made anew,
+// after an Infer too, in about the time of one or two passes of the portable kernel: it is done once full
+// passes have taken as long, and more rarely if it has not paid before; so that a stream of updates is
+// expected to take no more than about twice the time of as many Infers, at worst.
 //
-// The model must be loaded WithUpdates, else it is an ErrNoUpdates. len(dst) must be Outputs() and len(values)
-// len(changed), else a *LengthError is returned; an index outside [0, Inputs()) is an *IndexError, a NaN or an infinity
-// in values a *NotFiniteError. An error leaves the session as it was.
+// The model must be loaded WithUpdates, else it is an ErrNoUpdates. len(dst) must be Outputs() and
+// len(values) len(changed), else a *LengthError is returned; an index outside [0, Inputs()) is an
+// *IndexError, a NaN or an infinity in values a *NotFiniteError. An error leaves the session as it was.
 func (s *Session) Update(dst []float32, changed []int, values []float32) error {
 	if err := s.checkUpdate(len(dst), changed, len(values)); err != nil {
 		return err

@@ -136,7 +136,7 @@ func TestUpdatesGiveTheBitsOfAFullInference(t *testing.T) {
 	seen := map[string]int{}
 	programs := 200
 	if testing.Short() {
-		programs = 40
+		programs = 24
 	}
 	for seed := range uint64(programs) {
 		rng := rand.New(rand.NewPCG(seed, 2))
