@@ -35,7 +35,7 @@ func (j *job) single(ctx context.Context) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Title = fmt.Sprintf("%s, network %s, one sample at a time", j.set.Name, widths(j.network))
+	t.Title = fmt.Sprintf("%s, network %s, one sample at a time", filepath.Base(j.set.Name), widths(j.network))
 	return t, nil
 }
 

@@ -11,9 +11,16 @@ import (
 
 // libraries are the peers that this machine has.
 type libraries struct {
-	onnxruntime, onnxruntimeVersion string // path; empty: not here
-	xnnpack                         string
-	skipped                         []skipped
+	onnxruntime, xnnpack string // paths; empty: not here
+	found                []peer
+	skipped              []skipped
+}
+
+// peer is a library that takes part.
+type peer struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Library string `json:"library"`
 }
 
 // skipped is a peer that is left out.
@@ -34,17 +41,17 @@ const (
 // findLibraries opens the peers that flags or the system name.
 func findLibraries(f flags) libraries {
 	var l libraries
-	var err error
-	l.onnxruntime = firstOf(f.onnxruntime, fetched(f.dir), "libonnxruntime.so.1")
-	if l.onnxruntimeVersion, err = probeOnnxRuntime(l.onnxruntime); err != nil {
-		l.onnxruntime = ""
-		l.skipped = append(l.skipped, skipped{"ONNX Runtime", fmt.Sprintf("%v; %s", err, getOnnxRuntime)})
+	probe := func(name, path, get string, open func(string) (string, error)) string {
+		version, err := open(path)
+		if err != nil {
+			l.skipped = append(l.skipped, skipped{name, fmt.Sprintf("%v; %s", err, get)})
+			return ""
+		}
+		l.found = append(l.found, peer{name, version, path})
+		return path
 	}
-	l.xnnpack = firstOf(f.xnnpack, "libXNNPACK.so.0")
-	if err = probeXNNPACK(l.xnnpack); err != nil {
-		l.xnnpack = ""
-		l.skipped = append(l.skipped, skipped{"XNNPACK", fmt.Sprintf("%v; %s", err, getXNNPACK)})
-	}
+	l.onnxruntime = probe("ONNX Runtime", firstOf(f.onnxruntime, fetched(f.dir), "libonnxruntime.so.1"), getOnnxRuntime, probeOnnxRuntime)
+	l.xnnpack = probe("XNNPACK", firstOf(f.xnnpack, "libXNNPACK.so.0"), getXNNPACK, probeXNNPACK)
 	return l
 }
 

@@ -126,7 +126,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 		}
 	}
 	job.libraries = findLibraries(f)
-	report := report{Machine: machine(), Skipped: job.libraries.skipped}
+	report := report{Machine: machine(), Peers: job.libraries.found, Skipped: job.libraries.skipped}
 	for _, compare := range []func(context.Context) (*table, error){job.single, job.batched, job.large} {
 		table, err := compare(ctx)
 		if err != nil {

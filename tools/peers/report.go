@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/sparse-implicit/sim/trainer/teacher"
@@ -14,6 +16,7 @@ import (
 // report is what --json prints.
 type report struct {
 	Machine string    `json:"machine"`
+	Peers   []peer    `json:"peers"`
 	Tables  []*table  `json:"tables"`
 	Skipped []skipped `json:"skipped"`
 	Seconds float64   `json:"seconds"`
@@ -30,6 +33,7 @@ type table struct {
 type row struct {
 	Name          string   `json:"name"`
 	Ours          bool     `json:"ours"`
+	File          string   `json:"file"`
 	Input         string   `json:"input"` // floats or integers
 	Batch         int      `json:"batch"`
 	NsP50         float64  `json:"ns_p50"` // median of the rounds' means
@@ -61,7 +65,7 @@ func newRow(c contender, t timing) row {
 		}
 	}
 	return row{
-		Name: c.name, Ours: c.recipe.Kind == kindSim, Input: c.input(), Batch: c.recipe.Batch,
+		Name: c.name, Ours: c.recipe.Kind == kindSim, File: filepath.Base(c.recipe.File), Input: c.input(), Batch: c.recipe.Batch,
 		NsP50: median(t.rounds) / samples, NsMin: least / samples, NsP99: percentile(t.singles, 0.99) / samples,
 	}
 }
@@ -69,28 +73,55 @@ func newRow(c contender, t timing) row {
 // sane is how much accuracy a quantised peer may lose against the best of its table and still give a verdict.
 const sane = 0.02
 
-// relate fills in ratios and verdicts. What a row is compared with is the fastest of ours of the first model that
-// takes the same kind of input: Infer for floats, InferQ7 or InferQ14 for integers.
+// relate fills in ratios and verdicts. A row is compared with the fastest of ours that takes the same kind of input:
+// Infer for floats, InferQ7 or InferQ14 for integers. Ratios are to the first model, verdicts to each.
 func (t *table) relate(timings []timing) {
 	for _, input := range []string{"floats", "integers"} {
-		ours := t.fastest(func(r *row) bool { return r.Ours && r.Input == input && r.FileBytes == t.Rows[0].FileBytes })
-		if ours < 0 {
-			continue
-		}
-		for k := range t.Rows {
-			if r := &t.Rows[k]; r.Input == input {
-				r.Ratio = ratio(timings[k], timings[ours]) * float64(t.Rows[ours].Batch) / float64(r.Batch)
+		for k, file := range t.models() {
+			ours := t.fastest(func(r *row) bool { return r.Ours && r.Input == input && r.File == file })
+			if ours < 0 {
+				continue
 			}
-		}
-		for _, peer := range []string{"ONNX Runtime float", "ONNX Runtime int8", "XNNPACK float", "XNNPACK int8"} {
-			best := t.fastest(func(r *row) bool {
-				return r.Input == input && strings.HasPrefix(r.Name, peer) && r.Accuracy >= t.bestAccuracy()-sane
-			})
-			if best >= 0 {
-				t.Verdicts = append(t.Verdicts, verdict{t.Rows[best].Name, t.Rows[ours].Name, input, t.Rows[best].Ratio})
+			times := func(k int) float64 {
+				return ratio(timings[k], timings[ours]) * float64(t.Rows[ours].Batch) / float64(t.Rows[k].Batch)
+			}
+			if k == 0 {
+				for i := range t.Rows {
+					if r := &t.Rows[i]; r.Input == input {
+						r.Ratio = times(i)
+					}
+				}
+			}
+			for _, best := range t.bestPeers(input) {
+				t.Verdicts = append(t.Verdicts, verdict{t.Rows[best].Name, t.Rows[ours].Name, input, times(best)})
 			}
 		}
 	}
+}
+
+// models returns the files of our own rows, each once.
+func (t *table) models() []string {
+	var files []string
+	for _, r := range t.Rows {
+		if r.Ours && !slices.Contains(files, r.File) {
+			files = append(files, r.File)
+		}
+	}
+	return files
+}
+
+// bestPeers returns the index of the fastest sane row of each peer that takes a kind of input, in floats and in int8.
+func (t *table) bestPeers(input string) []int {
+	var found []int
+	for _, peer := range []string{"ONNX Runtime float", "ONNX Runtime int8", "XNNPACK float", "XNNPACK int8"} {
+		best := t.fastest(func(r *row) bool {
+			return r.Input == input && strings.HasPrefix(r.Name, peer) && r.Accuracy >= t.bestAccuracy()-sane
+		})
+		if best >= 0 {
+			found = append(found, best)
+		}
+	}
+	return found
 }
 
 // fastest returns the index of the fastest row of a kind, or −1.
@@ -116,6 +147,9 @@ func (t *table) bestAccuracy() float64 {
 func (r *report) print(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", r.Machine)
+	for _, p := range r.Peers {
+		fmt.Fprintf(&b, "%s %s, %s\n", p.Name, p.Version, p.Library)
+	}
 	for _, t := range r.Tables {
 		t.print(&b)
 	}
@@ -135,9 +169,15 @@ func (t *table) print(b *bytes.Buffer) {
 			positive("%.2f", r.Ratio), positive("%.2f %%", 100*r.Accuracy), size(r.FileBytes), size(r.LibraryBytes), size(r.ResidentBytes),
 			positive("%.1f ms", float64(r.StartNs)/1e6))
 	}
-	for _, v := range t.Verdicts {
-		fmt.Fprintf(b, "%s takes %.1f times as long as %s (%s)\n", v.Peer, v.Ratio, v.Ours, v.Input)
+	for k, v := range t.Verdicts {
+		before := " ·"
+		if k == 0 || v.Ours != t.Verdicts[k-1].Ours || v.Input != t.Verdicts[k-1].Input {
+			fmt.Fprintf(b, "\ntimes as long as %s on %s:", v.Ours, v.Input)
+			before = ""
+		}
+		fmt.Fprintf(b, "%s %.2f %s", before, v.Ratio, v.Peer)
 	}
+	b.WriteString("\n")
 }
 
 // positive formats what was measured; 0 was not.

@@ -25,9 +25,11 @@ func (c *clock) lap() int64 {
 
 // How engines take turns.
 const (
-	roundTime   = time.Millisecond // of one engine in one round, more for engines whose inference takes longer
+	roundTime   = time.Millisecond // of one engine in one round
+	minRuns     = 8                // inferences in a round, however long they take
+	minWarm     = 2                // inferences before it, untimed, which fetch from memory what others displaced
+	warmShare   = 8                // or an eighth of the round's
 	minRounds   = 15
-	warmShare   = 8 // an eighth of a round's inferences go before it, untimed
 	singleShare = 4 // in every fourth round inferences are timed one by one, too
 	maxSingles  = 1e6
 )
@@ -39,7 +41,7 @@ type timing struct {
 }
 
 // measure lets engines take turns in rounds for about so many seconds. In each round every engine makes as many
-// inferences as take it roundTime. All timings have the same rounds, so that they can be compared round by round:
+// inferences as take it roundTime, or minRuns. All timings have the same rounds, so that they can be compared round by round:
 // what disturbs the machine for longer than a round disturbs all engines alike.
 func measure(ctx context.Context, engines []engine, seconds float64) ([]timing, error) {
 	runtime.LockOSThread()
@@ -77,13 +79,13 @@ func runsOf(e engine) (int, error) {
 			return 0, err
 		}
 		if elapsed := time.Since(start); elapsed > roundTime/2 {
-			return max(1, int(float64(count)*float64(roundTime)/float64(elapsed))), nil
+			return max(minRuns, int(float64(count)*float64(roundTime)/float64(elapsed))), nil
 		}
 	}
 }
 
 func (t *timing) round(e engine, round, count int) error {
-	if err := e.run(round, count/warmShare+1, nil); err != nil {
+	if err := e.run(round, max(minWarm, count/warmShare), nil); err != nil {
 		return err
 	}
 	start := time.Now()

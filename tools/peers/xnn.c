@@ -112,7 +112,7 @@ int xnn_net_load(xnn_library *l, const xnn_layer *layers, size_t depth, size_t b
 	return 0;
 }
 
-// infer runs all layers on one of the batches. Setting the first operator up anew costs less than copying the batch
+// infer runs all layers on one of the batches. Setting the first operator up anew costs no more than copying the batch
 // to where it is bound.
 static inline int infer(xnn_net *n, size_t frame) {
 	int status = setup(n, 0, n->data + frame * n->row);
