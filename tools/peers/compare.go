@@ -210,6 +210,9 @@ func (j *job) table(ctx context.Context, contenders []contender, samples [][]flo
 		}
 		defer e.close()
 		engines[k] = e
+		if own, is := e.(*simEngine); is && c.recipe.Kernel == "" {
+			contenders[k].name += " " + own.model.Kernel()
+		}
 	}
 	j.say("timing %d engines", len(engines))
 	timings, err := measure(ctx, engines, j.flags.seconds)

@@ -59,7 +59,6 @@ func (r recipe) open(frames [][]float32) (engine, error) {
 type contender struct {
 	name   string
 	recipe recipe
-	engine engine
 	fresh  bool // whether it is measured in a process of its own, too
 }
 

@@ -85,7 +85,7 @@ func parse(arguments []string, stderr io.Writer) (flags, error) {
 	set.BoolVar(&f.json, "json", false, "print one JSON object")
 	set.IntVar(&f.nnz, "nnz", 5000, "nonzeros of the model that is fitted")
 	set.IntVar(&f.batch, "batch", 64, "also batches of so many samples; 0: none")
-	set.Float64Var(&f.seconds, "seconds", 8, "time for each table")
+	set.Float64Var(&f.seconds, "seconds", 6, "time for each table")
 	set.Uint64Var(&f.seed, "seed", 0, "seed of what is taught, fitted and drawn")
 	err := set.Parse(arguments)
 	switch {

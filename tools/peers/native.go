@@ -112,8 +112,14 @@ func (e *ortEngine) answer(sample []float32) (int, error) {
 		data = unsafe.Pointer(unsafe.SliceData(quantiseFrames[uint8]([][]float32{sample}, e.recipe.Scale, e.recipe.Zero)))
 	}
 	var f failure
-	err := f.check(e.recipe.File, C.ort_answer(e.session, data, (*C.float)(&e.outputs[0]), &f[0], C.size_t(len(f))))
-	return largest(e.outputs[:e.recipe.Outputs]), err
+	err := f.check(e.recipe.File, C.ort_answer(e.session, data, &f[0], C.size_t(len(f))))
+	return largest(e.last()[:e.recipe.Outputs]), err
+}
+
+// last returns the outputs of the last inference.
+func (e *ortEngine) last() []float32 {
+	copy(e.outputs, unsafe.Slice((*float32)(C.ort_outputs(e.session)), len(e.outputs)))
+	return e.outputs
 }
 
 func (e *ortEngine) close() { C.ort_close(e.session) }
@@ -198,7 +204,7 @@ func (y *layer) native(pinner *runtime.Pinner) C.xnn_layer {
 	c.weights, c.biases = unsafe.Pointer(&y.Weights[0]), unsafe.Pointer(&y.Biases[0])
 	c.input_scale, c.input_zero = C.float(y.InScale), C.int8_t(y.InZero-signed)
 	c.weight_scale = C.float(y.WeightScales[0])
-	c.output_scale, c.output_zero, c.output_min = C.float(y.OutScale), C.int8_t(y.OutZero-signed), C.int8_t(y.least()-signed)
+	c.output_scale, c.output_zero = C.float(y.OutScale), C.int8_t(y.OutZero-signed)
 	return c
 }
 
@@ -211,12 +217,24 @@ func (e *xnnEngine) answer(sample []float32) (int, error) {
 	var f failure
 	outputs := int(e.layers[len(e.layers)-1].Out)
 	if !e.layers[0].quantised() {
-		status := C.xnn_net_answer(e.net, unsafe.Pointer(&sample[0]), unsafe.Pointer(&e.outputs[0]), &f[0], C.size_t(len(f)))
-		return largest(e.outputs[:outputs]), f.check("XNNPACK", status)
+		status := C.xnn_net_answer(e.net, unsafe.Pointer(&sample[0]), &f[0], C.size_t(len(f)))
+		return largest(e.last()[:outputs]), f.check("XNNPACK", status)
 	}
 	q := quantiseFrames[int8]([][]float32{sample}, e.layers[0].InScale, int(e.layers[0].InZero))
-	status := C.xnn_net_answer(e.net, unsafe.Pointer(&q[0]), unsafe.Pointer(&e.bytes[0]), &f[0], C.size_t(len(f)))
-	return largest(e.bytes[:outputs]), f.check("XNNPACK", status)
+	status := C.xnn_net_answer(e.net, unsafe.Pointer(&q[0]), &f[0], C.size_t(len(f)))
+	return largest(e.lastBytes()[:outputs]), f.check("XNNPACK", status)
+}
+
+// last returns the outputs of the last inference in floats.
+func (e *xnnEngine) last() []float32 {
+	copy(e.outputs, unsafe.Slice((*float32)(C.xnn_net_outputs(e.net)), len(e.outputs)))
+	return e.outputs
+}
+
+// lastBytes returns the outputs of the last inference in integers.
+func (e *xnnEngine) lastBytes() []int8 {
+	copy(e.bytes, unsafe.Slice((*int8)(C.xnn_net_outputs(e.net)), len(e.bytes)))
+	return e.bytes
 }
 
 func (e *xnnEngine) close() { C.xnn_net_close(e.net) }

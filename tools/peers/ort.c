@@ -178,13 +178,12 @@ int ort_run(ort_session *t, size_t first, size_t count, int64_t *each, char *err
 	return 0;
 }
 
-int ort_answer(ort_session *t, const void *batch, float *outputs, char *error, size_t length) {
+int ort_answer(ort_session *t, const void *batch, char *error, size_t length) {
 	memcpy(t->data + t->frames * t->row, batch, t->row);
-	void *s = infer(t, t->frames);
-	if (s) return check(t->library, s, error, length);
-	memcpy(outputs, t->outputs, t->shape.batch * t->shape.outputs * sizeof(float));
-	return 0;
+	return check(t->library, infer(t, t->frames), error, length);
 }
+
+const float *ort_outputs(const ort_session *t) { return t->outputs; }
 
 void ort_close(ort_session *t) {
 	ort_library *l = t->library;

@@ -31,7 +31,10 @@ int ort_load(ort_library *library, const char *model, const char *optimised, ort
 int ort_run(ort_session *session, size_t first, size_t count, int64_t *each, char *error, size_t length);
 
 // ort_answer runs one inference of a batch that is not among the frames.
-int ort_answer(ort_session *session, const void *batch, float *outputs, char *error, size_t length);
+int ort_answer(ort_session *session, const void *batch, char *error, size_t length);
+
+// ort_outputs returns where the outputs of the last inference lie.
+const float *ort_outputs(const ort_session *session);
 
 void ort_close(ort_session *session);
 

@@ -17,7 +17,7 @@ const signed = 128
 // integers, with activations q in [0, 255] worth scale·(q − zero), in their usual asymmetric form.
 type layer struct {
 	In, Out int
-	ReLU    bool
+	ReLU    bool // in integers OutZero is 0 then, and the lower limit of activations does the rest
 
 	Reals, RealBiases []float32 // Out × In, row-major; Out
 
@@ -32,14 +32,6 @@ func (y *layer) quantised() bool { return y.Weights != nil }
 
 // weightScale returns the scale of the weights of row i.
 func (y *layer) weightScale(i int) float32 { return y.WeightScales[min(i, len(y.WeightScales)-1)] }
-
-// least is the smallest activation that the layer puts out.
-func (y *layer) least() int {
-	if y.ReLU {
-		return y.OutZero
-	}
-	return 0
-}
 
 // floatMin is the smallest value that the layer puts out in floats.
 func (y *layer) floatMin() float32 {
@@ -161,7 +153,7 @@ func evaluate(layers []layer, sample []float32) []int {
 				sum += int64(y.Weights[i*y.In+j]) * int64(q[j]-y.InZero)
 			}
 			real := float64(sum) * float64(y.InScale) * float64(y.weightScale(i))
-			next[i] = max(y.least(), min(255, int(math.RoundToEven(real/float64(y.OutScale)))+y.OutZero))
+			next[i] = max(0, min(255, int(math.RoundToEven(real/float64(y.OutScale)))+y.OutZero))
 		}
 		q = next
 	}

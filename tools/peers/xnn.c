@@ -30,7 +30,6 @@ struct xnn_net {
 	xnn_library *library;
 	size_t depth, batch, frames, row; // row: bytes of a batch
 	int bytes;
-	size_t answer; // bytes of the outputs
 	unsigned char *data; // frames + 1 batches; the last one is xnn_net_answer's
 	operator *operators;
 	void **values; // the output of each layer
@@ -78,7 +77,7 @@ static int create(xnn_net *n, const xnn_layer *y, operator *o) {
 	if (!n->bytes)
 		return n->library->create_f32(y->inputs, y->outputs, y->inputs, y->outputs, y->weights, y->biases, y->float_min, INFINITY, 0, o);
 	return n->library->create_qs8(y->inputs, y->outputs, y->inputs, y->outputs, y->input_zero, y->input_scale, y->weight_scale,
-	                              y->weights, y->biases, y->output_zero, y->output_scale, y->output_min, 127, 0, o);
+	                              y->weights, y->biases, y->output_zero, y->output_scale, -128, 127, 0, o);
 }
 
 // setup binds an operator to where its input and output lie; null is the pool of threads: none.
@@ -93,7 +92,6 @@ int xnn_net_load(xnn_library *l, const xnn_layer *layers, size_t depth, size_t b
 	const size_t size = bytes ? 1 : sizeof(float);
 	n->library = l, n->depth = depth, n->batch = batch, n->bytes = bytes, n->frames = count;
 	n->row = batch * layers[0].inputs * size;
-	n->answer = batch * layers[depth - 1].outputs * size;
 	n->data = calloc((count + 1) * n->row + extra, 1);
 	memcpy(n->data, frames, count * n->row);
 	memcpy(n->data + count * n->row, frames, n->row);
@@ -135,13 +133,13 @@ int xnn_net_run(xnn_net *n, size_t first, size_t count, int64_t *each, char *err
 	return 0;
 }
 
-int xnn_net_answer(xnn_net *n, const void *batch, void *outputs, char *error, size_t length) {
+int xnn_net_answer(xnn_net *n, const void *batch, char *error, size_t length) {
 	memcpy(n->data + n->frames * n->row, batch, n->row);
 	const int status = infer(n, n->frames);
-	if (status) return fail(error, length, "running", status);
-	memcpy(outputs, n->values[n->depth - 1], n->answer);
-	return 0;
+	return status ? fail(error, length, "running", status) : 0;
 }
+
+const void *xnn_net_outputs(const xnn_net *n) { return n->values[n->depth - 1]; }
 
 void xnn_net_close(xnn_net *n) {
 	for (size_t k = 0; k < n->depth; k++) {

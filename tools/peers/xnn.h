@@ -14,8 +14,8 @@ typedef struct {
 	size_t inputs, outputs;
 	const void *weights, *biases;
 	float input_scale, weight_scale, output_scale;
-	int8_t input_zero, output_zero, output_min;
-	float float_min;
+	int8_t input_zero, output_zero;
+	float float_min; // 0 for relu, in floats; in integers output_zero is −128 then, and the range's end does it
 } xnn_layer;
 
 // Every function that can fail returns 0, or −1 with a message in error.
@@ -32,8 +32,11 @@ int xnn_net_load(xnn_library *library, const xnn_layer *layers, size_t depth, si
 // receives the nanoseconds of each of them.
 int xnn_net_run(xnn_net *net, size_t first, size_t count, int64_t *each, char *error, size_t length);
 
-// xnn_net_answer runs one inference of a batch that is not among the frames; outputs are int8 or float32.
-int xnn_net_answer(xnn_net *net, const void *batch, void *outputs, char *error, size_t length);
+// xnn_net_answer runs one inference of a batch that is not among the frames.
+int xnn_net_answer(xnn_net *net, const void *batch, char *error, size_t length);
+
+// xnn_net_outputs returns where the outputs of the last inference lie, int8 or float32.
+const void *xnn_net_outputs(const xnn_net *net);
 
 void xnn_net_close(xnn_net *net);
 
