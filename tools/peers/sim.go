@@ -1,15 +1,31 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/sparse-implicit/sim/format/quant"
 	simrt "github.com/sparse-implicit/sim/runtime"
 )
 
-// simEngine is a session of our own runtime, for one sample at a time.
+// session is what runs frames: samples one after the other, in and out.
+type session interface {
+	Infer(dst, src []float32) error
+	InferQ7(dst []int32, src []uint8) error
+	InferQ14(dst []int32, src []uint16) error
+}
+
+// newSession returns a session for frames of so many samples.
+func newSession(m *simrt.Model, batch int) (session, error) {
+	if batch == 1 {
+		return m.NewSession(), nil
+	}
+	return nil, errors.New("our runtime takes one sample at a time")
+}
+
+// simEngine is a session of our own runtime.
 type simEngine struct {
-	session *simrt.Session
+	session session
 	model   *simrt.Model
 	reals   [][]float32 // one of these three has the frames
 	q7      [][]uint8
@@ -35,7 +51,11 @@ func openSim(r recipe, frames [][]float32) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &simEngine{session: m.NewSession(), model: m, y: make([]float32, m.Outputs()), q: make([]int32, m.Outputs())}
+	outputs := m.Outputs() * r.Batch
+	e := &simEngine{model: m, y: make([]float32, outputs), q: make([]int32, outputs)}
+	if e.session, err = newSession(m, r.Batch); err != nil {
+		return nil, err
+	}
 	for _, frame := range frames {
 		switch {
 		case !r.Integers:
@@ -49,13 +69,13 @@ func openSim(r recipe, frames [][]float32) (engine, error) {
 	return e, nil
 }
 
-// integers quantises a sample as InferQ7 and InferQ14 take it.
-func integers[Q uint8 | uint16](m *simrt.Model, sample []float32) []Q {
-	q := make([]Q, len(sample))
-	for j, u := range sample {
-		if scale, zero := m.InputScale(j); scale > 0 {
+// integers quantises the samples of a frame as InferQ7 and InferQ14 take them.
+func integers[Q uint8 | uint16](m *simrt.Model, frame []float32) []Q {
+	q := make([]Q, len(frame))
+	for k, u := range frame {
+		if scale, zero := m.InputScale(k % m.Inputs()); scale > 0 {
 			v, _ := quant.InputFromReal(u, scale, zero, quant.Width(m.Width()))
-			q[j] = Q(v)
+			q[k] = Q(v)
 		}
 	}
 	return q
@@ -85,4 +105,4 @@ func (e *simEngine) answer(sample []float32) (int, error) {
 	return largest(e.q), err
 }
 
-func (e *simEngine) close() { e.session.Close() }
+func (*simEngine) close() {}
