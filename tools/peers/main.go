@@ -1,12 +1,13 @@
 // Command peers times compiled models beside what a user would pick instead: ONNX Runtime and XNNPACK, on the
 // same machine, the same teacher and the same inputs, interleaved in one run, one thread, one sample at a time:
 //
-//	cd tools/peers && go run .
+//	cd tools/peers && go run . --install
 //
-// Without flags it teaches a network on FashionMNIST (the built-in part where Debian's dataset-fashion-mnist is
-// missing), fits and compiles a sparse model of it, quantises the network for the peers and times everything.
-// Peers that are not installed are left out, with a line that says how to get them: both libraries are opened at
-// run time. --install lets npm fetch ONNX Runtime into --dir.
+// It takes about a minute. Without flags it teaches a network on FashionMNIST (the built-in part where Debian's
+// dataset-fashion-mnist is missing), fits and compiles a sparse model of it, quantises the network for the peers
+// and times everything, then a large network beside sparse models of its kind. Peers that are not installed are left
+// out, with a line that says how to get them: both libraries are opened at run time. --install lets npm fetch ONNX
+// Runtime into --dir. XNNPACK is Debian 12's of 2022-02, which does not use VNNI.
 //
 // Engines that take floats are compared with Infer, those that take integers with InferQ7 or InferQ14. Every
 // engine runs in its best way: graphs optimised, buffers allocated before, no thread but the calling one. Machines
@@ -85,7 +86,7 @@ func parse(arguments []string, stderr io.Writer) (flags, error) {
 	set.BoolVar(&f.json, "json", false, "print one JSON object")
 	set.IntVar(&f.nnz, "nnz", 5000, "nonzeros of the model that is fitted")
 	set.IntVar(&f.batch, "batch", 64, "also batches of so many samples; 0: none")
-	set.Float64Var(&f.seconds, "seconds", 6, "time for each table")
+	set.Float64Var(&f.seconds, "seconds", 5, "time for each table, about")
 	set.Uint64Var(&f.seed, "seed", 0, "seed of what is taught, fitted and drawn")
 	err := set.Parse(arguments)
 	switch {

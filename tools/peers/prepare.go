@@ -21,8 +21,8 @@ const (
 	fashionMNIST = "/usr/share/datasets/fashion-mnist"
 	fashionMini  = "builtin:fashion-mini"
 	hidden       = "128,64"
-	teachEpochs  = "6"
-	fitEpochs    = "6"
+	teachEpochs  = "5"
+	fitEpochs    = "5"
 )
 
 // job is a comparison: networks, samples and the peers that are here.
