@@ -24,6 +24,8 @@ func packAVX512(p *Program, s *Streams) (Engine, float64) {
 		k.execute = execute14AVX512
 	}
 	w := packWindows(p, s, layout{rows: 16, window: 128}, k)
+	in := packInputsAVX512(w)
+	w.kernel.quantise, w.kernel.gather7, w.kernel.gather14, w.beside = in.quantise, in.gather7, in.gather14, in.bytes()
 	return w, 30 + 1.4*float64(len(w.starts)) + 8*float64(len(w.commands)) + 2*float64(len(p.Inputs))
 }
 
