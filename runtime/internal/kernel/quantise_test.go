@@ -78,7 +78,9 @@ var inputKinds = map[string]func(rng *rand.Rand) (float32, int32){
 	"narrow boxes": func(rng *rand.Rand) (float32, int32) {
 		return float32(math.Exp(rng.NormFloat64())), rng.Int32N(1<<18) - 1<<17
 	},
-	"narrower boxes": func(rng *rand.Rand) (float32, int32) { return float32(math.Exp(rng.NormFloat64())), 1<<rng.Int32N(31) - rng.Int32N(100) },
+	"narrower boxes": func(rng *rand.Rand) (float32, int32) {
+		return float32(math.Exp(rng.NormFloat64())), 1<<rng.Int32N(31) - rng.Int32N(100)
+	},
 	"far boxes": func(rng *rand.Rand) (float32, int32) {
 		return float32(math.Exp(rng.NormFloat64())), []int32{math.MinInt32, math.MaxInt32, int32(rng.Uint32())}[rng.IntN(3)]
 	},
