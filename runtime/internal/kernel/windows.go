@@ -67,7 +67,7 @@ type command struct {
 }
 
 // The constants of a slice: arrays of layout.rows int32, one after the other. Rows that fill up a slice
-// have all zero but a multiplier of 1 and a shift of 1.
+// have all zero but a multiplier of 1 and the largest shift.
 const (
 	constBias          = iota
 	constMultiplier    // 1 to 2³¹−1

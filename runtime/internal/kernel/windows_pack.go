@@ -306,9 +306,9 @@ func (b *windowPacker) addConstants(slice []int32) {
 	for lane := range n {
 		set := func(k int, value int32) { block[k*n+lane] = value }
 		set(constMultiplier, 1)
-		set(constShift, 1)
+		set(constShift, quant.MaxShift)
 		set(constNegative, 1)
-		set(constNegativeShift, 1)
+		set(constNegativeShift, quant.MaxShift)
 		if lane >= len(slice) {
 			continue
 		}
