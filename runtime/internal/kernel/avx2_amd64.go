@@ -24,7 +24,6 @@ var layoutAVX2 = layout{rows: 8, window: 16, sourceOrder: true}
 func packAVX2(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layoutAVX2, windowKernel{})
 	pairSteps(w)
-	easeMultipliers(w)
 	w.kernel.execute = executeAVX2
 	return w, costAVX2(w)
 }

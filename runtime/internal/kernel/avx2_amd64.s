@@ -13,7 +13,7 @@
 //	BX  the slice's constants
 //	SI  the starts, DI the data of the next step
 //	Y0 Y1    the sums, low and high; with 14 bits Y2 Y3 those of the high plane of activations
-//	Y12 easyShift in every int32, Y13 0x7F in every byte, Y14 −1, Y15 1 in every int16
+//	Y12 highHalf in every int32, Y13 0x7F in every byte, Y14 −1, Y15 1 in every int16
 
 // The arrays of a slice's constants.
 #define CONST(k) (k*32)(BX)
@@ -119,7 +119,7 @@ TEXT ·runAVX2(SB), NOSPLIT, $96-8
 	VPSRLW $15, Y14, Y15
 	VPSRLW $9, Y14, Y13
 	VPACKUSWB Y13, Y13, Y13
-	BROADCAST(const_easyShift, X12, Y12)
+	BROADCAST(const_highHalf, X12, Y12)
 
 next:
 	CMPQ R9, R10
@@ -275,7 +275,7 @@ accumulated:
 	MOVL command_op(R9), AX
 	CMPL AX, $const_opExternal
 	JEQ  external
-	TESTL $const_flagEasy, R14
+	TESTL $const_flagHighHalf, R14
 	JEQ  requantiseWide
 
 	// t = ((acc·M >> (S−1)) + 1) >> 1, of which the high halves of products are all that counts: of the

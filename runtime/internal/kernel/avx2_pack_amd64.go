@@ -7,9 +7,6 @@ import "math"
 // What packAVX2 makes of a model in the window layout. What it makes is a model in that layout too, with
 // the same answers: interpret runs it.
 
-// flagEasy says that a slice has one plane of weights and that easeMultipliers did for all of its rows.
-const flagEasy = 1 << 16
-
 // pairLimit bounds the positive and the negative weights whose products with activations (or planes of
 // them) of at most 127 add up within int16.
 const pairLimit = math.MaxInt16 / 127
@@ -66,40 +63,4 @@ func (c *command) fit(one, other []byte) bool {
 		}
 	}
 	return true
-}
-
-// easyShift is the least shift of flagEasy: acc·M >> 32 is the high half of a product, and what is left of
-// the shift, less the last bit, which rounds, is not negative.
-const easyShift = 33
-
-// easeMultipliers doubles multipliers and adds one to their shifts, which changes no result, for (acc·2M +
-// 2^S) >> (S+1) = (acc·M + 2^(S−1)) >> S, until all shifts of a slice are easyShift at least, where that is
-// possible: for ratios below a quarter, those of nearly all states.
-func easeMultipliers(w *windows) {
-	block := constants * w.rows
-	easy := make([]bool, len(w.constants)/block)
-	for k := range easy {
-		row := w.constants[k*block:][:block]
-		easy[k] = true
-		for lane := range w.rows {
-			positive := ease(&row[constMultiplier*w.rows+lane], &row[constShift*w.rows+lane])
-			negative := ease(&row[constNegative*w.rows+lane], &row[constNegativeShift*w.rows+lane])
-			easy[k] = easy[k] && positive && negative
-		}
-	}
-	for k := range w.commands {
-		c := &w.commands[k]
-		if c.op != opBegin && c.op != opEnd && c.flags&flagTwoPlanes == 0 && easy[int(c.constants)/(4*block)] {
-			c.flags |= flagEasy
-		}
-	}
-}
-
-// ease raises a shift to easyShift and the multiplier with it, and reports whether it could.
-func ease(m, s *int32) bool {
-	for *s < easyShift && *m <= math.MaxInt32/2 {
-		*m *= 2
-		*s++
-	}
-	return *s >= easyShift
 }

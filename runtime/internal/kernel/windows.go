@@ -40,7 +40,12 @@ const (
 	flagTable                 // all states are computed through a table, else none
 	flagNegative              // accumulators below zero have a multiplier of their own
 	flagCounts                // a clamp may be a saturation
+	flagHighHalf              // one plane, and all shifts at least highHalf: the high half of acc·M suffices
 )
+
+// highHalf: with one plane |acc·M| < 2⁶², so that for S ≥ 33 t = (h + 2^(S−33)) >> (S−32), h the high half of
+// acc·M, all in 32 bits. Where M leaves room, M and S are packed as M·2^k and S+k with S+k = 33.
+const highHalf = 33
 
 // command is 64 bytes. Positions are bytes from the beginning of a plane of activations.
 type command struct {
@@ -67,7 +72,7 @@ type command struct {
 }
 
 // The constants of a slice: arrays of layout.rows int32, one after the other. Rows that fill up a slice
-// have all zero but a multiplier of 1 and the largest shift.
+// have all zero but a multiplier of 1 and a shift of 33.
 const (
 	constBias          = iota
 	constMultiplier    // 1 to 2³¹−1

@@ -162,14 +162,18 @@ func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
 	initial := len(b.initial)
 	b.initial = append(b.initial, make([]byte, count*b.planes())...)
 	b.commands = append(b.commands, command{op: opBegin, dest: uint32(begin), count: uint32(count), initial: uint32(initial)})
-	for _, row := range rows {
-		start, at := b.program.Rows[row].start(), initial+int(b.stateAt[row])-begin
-		b.initial[at] = uint8(start & 0x7F)
-		if b.planes() == 2 {
-			b.initial[at+count] = uint8(start >> 7)
-		}
-	}
 	slot := 0
+	b.eachSlice(rows, func(slice []int32) {
+		for lane := range b.layout.rows {
+			start := b.start(slice, lane)
+			b.initial[initial+slot+lane] = uint8(start & 0x7F)
+			if b.planes() == 2 {
+				b.initial[initial+count+slot+lane] = uint8(start >> 7)
+			}
+		}
+		slot += b.layout.rows
+	})
+	slot = 0
 	b.eachSlice(rows, func(slice []int32) {
 		b.command(opExternal, slice, uint32(begin)).dest = uint32(slot * externalBytes)
 		slot += b.layout.rows
@@ -186,6 +190,18 @@ func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
 	b.commands = append(b.commands, command{op: opEnd, dest: uint32(begin), count: uint32(count), limit: s.Sweeps, target: uint32(target)})
 	b.next = max(b.next, count)
 	b.sizes.External = max(b.sizes.External, count)
+}
+
+// start returns the value from which a lane of a loop's slice sets out. One that only fills up sets out from
+// what it will compute, lest it seem to move.
+func (b *windowPacker) start(slice []int32, lane int) uint16 {
+	if lane < len(slice) {
+		return b.program.Rows[slice[lane]].start()
+	}
+	if b.needs(slice[0])&flagTable == 0 {
+		return 0
+	}
+	return uint16(quant.LookUp(b.program.Width, b.program.Tables[0], 0))
 }
 
 func (b *windowPacker) outputs() {
@@ -226,8 +242,14 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 		c.constants = uint32(4 * len(b.constants))
 		b.addConstants(slice)
 	}
+	if c.flags&flagTwoPlanes == 0 {
+		c.flags |= flagHighHalf
+	}
 	for _, row := range slice {
 		r := &b.program.Rows[row]
+		if min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) < highHalf {
+			c.flags &^= flagHighHalf
+		}
 		if r.Negative != r.Multiplier {
 			c.flags |= flagNegative
 		}
@@ -306,18 +328,22 @@ func (b *windowPacker) addConstants(slice []int32) {
 	for lane := range n {
 		set := func(k int, value int32) { block[k*n+lane] = value }
 		set(constMultiplier, 1)
-		set(constShift, quant.MaxShift)
+		set(constShift, highHalf)
 		set(constNegative, 1)
-		set(constNegativeShift, quant.MaxShift)
+		set(constNegativeShift, highHalf)
 		if lane >= len(slice) {
 			continue
 		}
 		r := &b.program.Rows[slice[lane]]
+		positive, negative := r.Multiplier, r.Negative
+		if r.Planes == 1 {
+			positive, negative = packedMultiplier(positive), packedMultiplier(negative)
+		}
 		set(constBias, r.Bias)
-		set(constMultiplier, r.Multiplier.M)
-		set(constShift, int32(r.Multiplier.S))
-		set(constNegative, r.Negative.M)
-		set(constNegativeShift, int32(r.Negative.S))
+		set(constMultiplier, positive.M)
+		set(constShift, int32(positive.S))
+		set(constNegative, negative.M)
+		set(constNegativeShift, int32(negative.S))
 		set(constLow, int32(r.Lo)-int32(r.Zero))
 		set(constHigh, int32(r.Hi)-int32(r.Zero))
 		set(constZero, int32(r.Zero))
@@ -327,6 +353,14 @@ func (b *windowPacker) addConstants(slice []int32) {
 			set(constTable, int32(int(r.Table)*b.program.Width.TableLen()))
 		}
 	}
+}
+
+// packedMultiplier returns a multiplier of the same worth whose shift is at least highHalf, if there is one.
+func packedMultiplier(m quant.Multiplier) quant.Multiplier {
+	if m.S < highHalf && int64(m.M)<<(highHalf-m.S) <= quant.MaxMultiplier {
+		return quant.Multiplier{M: m.M << (highHalf - m.S), S: highHalf}
+	}
+	return m
 }
 
 // finish lays the steps out for aligned loads and sizes the buffers: a window may begin at the last

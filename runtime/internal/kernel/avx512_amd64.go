@@ -1,0 +1,38 @@
+//go:build !noasm && !purego
+
+package kernel
+
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/sparse-implicit/sim/format/quant"
+)
+
+func init() {
+	kernels = append([]Kernel{{Name: "avx512", Usable: usableAVX512, Pack: packAVX512}}, kernels...)
+}
+
+// usableAVX512 reports whether the processor has what the kernel needs: Ice Lake, Zen 4 and later.
+func usableAVX512() bool {
+	x := &cpu.X86
+	return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VBMI && x.HasAVX512VBMI2 && x.HasAVX512VNNI && x.HasPOPCNT
+}
+
+func packAVX512(p *Program, s *Streams) (Engine, float64) {
+	k := windowKernel{execute: execute7AVX512}
+	if p.Width == quant.Width14 {
+		k.execute = execute14AVX512
+	}
+	w := packWindows(p, s, layout{rows: 16, window: 128}, k)
+	return w, 30 + 1.4*float64(len(w.starts)) + 8*float64(len(w.commands)) + 2*float64(len(p.Inputs))
+}
+
+// execute7AVX512 is interpret for 7 bits.
+//
+//go:noescape
+func execute7AVX512(w *windows, mem *Memory, p *progress)
+
+// execute14AVX512 is interpret for 14 bits.
+//
+//go:noescape
+func execute14AVX512(w *windows, mem *Memory, p *progress)
