@@ -25,6 +25,10 @@ func packAVX2(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layoutAVX2, windowKernel{})
 	pairSteps(w)
 	w.kernel.execute = executeAVX2
+	if in := packInputsAVX2(p); in != nil {
+		w.kernel.quantise, w.beside = in.quantise, in.bytes()
+		w.kernel.gather7, w.kernel.gather14 = in.gather7, in.gather14
+	}
 	return w, costAVX2(w)
 }
 

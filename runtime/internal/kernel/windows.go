@@ -112,6 +112,7 @@ type windows struct {
 	sizes    Sizes
 
 	phases []windowPhase // for a team
+	beside int           // bytes that the kernel packed for itself
 	budget int32         // steps after which execute returns, so that the scheduler gets its turn
 	kernel windowKernel
 }
@@ -146,7 +147,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return w.beside + 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 
@@ -209,7 +210,13 @@ func (w *windows) Quantise(mem *Memory, src []float32) int {
 		return j
 	}
 	mem.Saturations = 0
-	for k := range w.program.Inputs {
+	w.quantiseInputs(mem, src, 0, len(w.program.Inputs))
+	return -1
+}
+
+// quantiseInputs turns the inputs first to end−1, which are finite, into activations.
+func (w *windows) quantiseInputs(mem *Memory, src []float32, first, end int) {
+	for k := first; k < end; k++ {
 		input := &w.program.Inputs[k]
 		q, saturated := quant.InputFromReal(src[input.Source], input.Scale, input.Zero, w.program.Width)
 		w.set(mem, int(w.inputAt[k]), uint16(q))
@@ -217,7 +224,6 @@ func (w *windows) Quantise(mem *Memory, src []float32) int {
 			mem.Saturations++
 		}
 	}
-	return -1
 }
 
 // Gather7 takes integer inputs of a 7-bit model.
