@@ -162,14 +162,18 @@ func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
 	initial := len(b.initial)
 	b.initial = append(b.initial, make([]byte, count*b.planes())...)
 	b.commands = append(b.commands, command{op: opBegin, dest: uint32(begin), count: uint32(count), initial: uint32(initial)})
-	for _, row := range rows {
-		start, at := b.program.Rows[row].start(), initial+int(b.stateAt[row])-begin
-		b.initial[at] = uint8(start & 0x7F)
-		if b.planes() == 2 {
-			b.initial[at+count] = uint8(start >> 7)
-		}
-	}
 	slot := 0
+	b.eachSlice(rows, func(slice []int32) {
+		for lane := range b.layout.rows {
+			start := b.start(slice, lane)
+			b.initial[initial+slot+lane] = uint8(start & 0x7F)
+			if b.planes() == 2 {
+				b.initial[initial+count+slot+lane] = uint8(start >> 7)
+			}
+		}
+		slot += b.layout.rows
+	})
+	slot = 0
 	b.eachSlice(rows, func(slice []int32) {
 		b.command(opExternal, slice, uint32(begin)).dest = uint32(slot * externalBytes)
 		slot += b.layout.rows
@@ -186,6 +190,18 @@ func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
 	b.commands = append(b.commands, command{op: opEnd, dest: uint32(begin), count: uint32(count), limit: s.Sweeps, target: uint32(target)})
 	b.next = max(b.next, count)
 	b.sizes.External = max(b.sizes.External, count)
+}
+
+// start returns the value from which a lane of a loop's slice sets out. One that only fills up sets out from
+// what it will compute, lest it seem to move.
+func (b *windowPacker) start(slice []int32, lane int) uint16 {
+	if lane < len(slice) {
+		return b.program.Rows[slice[lane]].start()
+	}
+	if b.needs(slice[0])&flagTable == 0 {
+		return 0
+	}
+	return uint16(quant.LookUp(b.program.Width, b.program.Tables[0], 0))
 }
 
 func (b *windowPacker) outputs() {
