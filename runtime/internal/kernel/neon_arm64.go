@@ -32,16 +32,23 @@ const (
 var _ [0]struct{} = [flagTwoPlanes ^ 1<<twoPlanesBit | flagTable ^ 1<<tableBit | flagNegative ^ 1<<negativeBit | flagCounts ^ 1<<countsBit]struct{}{}
 
 func packNEONDot(p *Program, s *Streams) (Engine, float64) {
-	w := packWindows(p, s, layoutNEON, windowKernel{execute: executeNEONDot})
-	negateShifts(w)
+	w := packNEONWindows(p, s, executeNEONDot)
 	return w, costNEON(w)
 }
 
 func packNEON(p *Program, s *Streams) (Engine, float64) {
-	w := packWindows(p, s, layoutNEON, windowKernel{execute: executeNEON})
-	negateShifts(w)
+	w := packNEONWindows(p, s, executeNEON)
 	pairOff(w)
 	return w, costNEON(w)
+}
+
+// packNEONWindows packs what both kernels have in common.
+func packNEONWindows(p *Program, s *Streams, execute func(*windows, *Memory, *progress)) *windows {
+	w := packWindows(p, s, layoutNEON, windowKernel{})
+	negateShifts(w)
+	in := packNEONInputs(w)
+	w.kernel = windowKernel{execute: execute, quantise: in.quantise, gather7: in.gather7, gather14: in.gather14}
+	return w
 }
 
 // costNEON estimates the nanoseconds of an inference.

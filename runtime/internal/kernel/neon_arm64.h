@@ -28,3 +28,17 @@
 #define SMINS(m, n, d) WORD $(0x4EA06C00 | (m)<<16 | (n)<<5 | (d)) // smin v{d}.4s, v{n}.4s, v{m}.4s
 #define CMGTS(m, n, d) WORD $(0x4EA03400 | (m)<<16 | (n)<<5 | (d)) // cmgt v{d}.4s, v{n}.4s, v{m}.4s
 #define CMLTS(n, d) WORD $(0x4EA0A800 | (n)<<5 | (d)) // cmlt v{d}.4s, v{n}.4s, #0
+
+#define FCVTMSS(n, d) WORD $(0x4E21B800 | (n)<<5 | (d)) // fcvtms v{d}.4s, v{n}.4s
+#define SCVTFS(n, d) WORD $(0x4E21D800 | (n)<<5 | (d)) // scvtf v{d}.4s, v{n}.4s
+#define FSUBS4(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d)) // fsub v{d}.4s, v{n}.4s, v{m}.4s
+#define FABDS4(m, n, d) WORD $(0x6EA0D400 | (m)<<16 | (n)<<5 | (d)) // fabd v{d}.4s, v{n}.4s, v{m}.4s
+#define FCMGES4(m, n, d) WORD $(0x6E20E400 | (m)<<16 | (n)<<5 | (d)) // fcmge v{d}.4s, v{n}.4s, v{m}.4s
+
+#define SQXTNS(n, d) WORD $(0x0E614800 | (n)<<5 | (d)) // sqxtn v{d}.4h, v{n}.4s
+#define SQXTN2S(n, d) WORD $(0x4E614800 | (n)<<5 | (d)) // sqxtn2 v{d}.8h, v{n}.4s
+#define CMHIB(m, n, d) WORD $(0x6E203400 | (m)<<16 | (n)<<5 | (d)) // cmhi v{d}.16b, v{n}.16b, v{m}.16b
+#define CMHIH(m, n, d) WORD $(0x6E603400 | (m)<<16 | (n)<<5 | (d)) // cmhi v{d}.8h, v{n}.8h, v{m}.8h
+#define SMAXH(m, n, d) WORD $(0x4E606400 | (m)<<16 | (n)<<5 | (d)) // smax v{d}.8h, v{n}.8h, v{m}.8h
+#define SMINH(m, n, d) WORD $(0x4E606C00 | (m)<<16 | (n)<<5 | (d)) // smin v{d}.8h, v{n}.8h, v{m}.8h
+#define SADDLPB(n, d) WORD $(0x4E202800 | (n)<<5 | (d)) // saddlp v{d}.8h, v{n}.16b

@@ -106,6 +106,8 @@ type windows struct {
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
 
+	inputBytes int // what the kernel has packed of inputs
+
 	phases []windowPhase // for a team
 	budget int32         // steps after which execute returns, so that the scheduler gets its turn
 	kernel windowKernel
@@ -142,7 +144,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
 	return 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
-		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
+		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt)) + w.inputBytes
 }
 
 // States computes all states and all outputs.
