@@ -9,11 +9,14 @@ import (
 )
 
 // inputsOnly is a program whose outputs are its inputs, each as it was quantised. Some sources are not read.
+// Half of the programs have usual scales and zeros only: kernels may take several inputs together, and treat
+// them differently when one of them is unusual.
 func inputsOnly(rng *rand.Rand, width quant.Width) (*Program, *Streams) {
 	p, s := &Program{Width: width}, &Streams{}
+	kinds := []int{1, 8}[rng.IntN(2)]
 	for range 1 + rng.IntN(100) {
 		if rng.IntN(5) > 0 {
-			p.Inputs = append(p.Inputs, Input{Source: int32(p.SourceInputs), Scale: someScale(rng), Zero: someZero(rng)})
+			p.Inputs = append(p.Inputs, Input{Source: int32(p.SourceInputs), Scale: someScale(rng, kinds), Zero: someZero(rng, kinds)})
 		}
 		p.SourceInputs++
 	}
@@ -24,31 +27,35 @@ func inputsOnly(rng *rand.Rand, width quant.Width) (*Program, *Streams) {
 	return p, s
 }
 
-// someScale returns one of any magnitude, mostly a usual one.
-func someScale(rng *rand.Rand) float32 {
-	switch rng.IntN(8) {
-	case 0:
-		return math.Float32frombits(1 + rng.Uint32N(0x7F7FFFFF))
+// someScale returns a usual one, of kinds > 1 sometimes one of any magnitude or a power of two.
+func someScale(rng *rand.Rand, kinds int) float32 {
+	switch rng.IntN(kinds) {
 	case 1:
+		return math.Float32frombits(1 + rng.Uint32N(0x7F7FFFFF))
+	case 2:
 		return float32(math.Ldexp(1, rng.IntN(20)-10))
 	}
 	return float32(math.Exp(rng.Float64()*8 - 6))
 }
 
-// someZero returns one of any magnitude, mostly a usual one.
-func someZero(rng *rand.Rand) int32 {
-	switch rng.IntN(8) {
-	case 0:
-		return int32(rng.Uint32())
+// someZero returns a usual one, of kinds > 1 sometimes one of any magnitude.
+func someZero(rng *rand.Rand, kinds int) int32 {
+	switch rng.IntN(kinds) {
 	case 1:
+		return int32(rng.Uint32())
+	case 2:
 		return int32(1-2*rng.IntN(2)) * (1<<22 + int32(rng.IntN(5)) - 2)
 	}
 	return int32(rng.IntN(1<<rng.IntN(16)+1)) - 40
 }
 
-// someReal returns a number that is quantised to about [0, Q], near or at a turn of the rounding, or beyond.
-func someReal(rng *rand.Rand, in *Input, q int32) float32 {
+// someReal returns a number that is quantised to about [0, Q] or beyond; with turns, one at a turn of the
+// rounding or near it.
+func someReal(rng *rand.Rand, in *Input, q int32, turns bool) float32 {
 	t := float64(rng.IntN(int(q)+9)) - 4 - float64(in.Zero)
+	if !turns {
+		return float32((t + rng.Float64()) * float64(in.Scale))
+	}
 	if rng.IntN(20) == 0 {
 		t *= math.Exp(rng.Float64() * 60)
 	}
@@ -80,7 +87,7 @@ func TestRealInputsAreRoundedExactly(t *testing.T) {
 				src.real[j] = math.Float32frombits(rng.Uint32() &^ 0x0080_0000)
 			}
 			for k := range p.Inputs {
-				src.real[p.Inputs[k].Source] = someReal(rng, &p.Inputs[k], width.Max())
+				src.real[p.Inputs[k].Source] = someReal(rng, &p.Inputs[k], width.Max(), round%4 < 2)
 			}
 			if round%4 == 0 {
 				src.real[rng.IntN(len(src.real))] = notFinite[rng.IntN(3)]
@@ -104,5 +111,14 @@ func TestRealInputsAreRoundedExactly(t *testing.T) {
 	}
 	if found < programs {
 		t.Errorf("only %d inputs were not finite; the test has lost its force", found)
+	}
+}
+
+// Kernels take many inputs in several calls.
+func TestManyInputsAreTakenInTurns(t *testing.T) {
+	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
+		rng := rand.New(rand.NewPCG(uint64(width), 4))
+		p, s := randomProgram(rng, shape{width: width, inputs: 40_000, unread: 99, outputs: 9, entries: 3000})
+		compare(t, rng, p, s, 1)
 	}
 }
