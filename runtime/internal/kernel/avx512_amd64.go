@@ -15,7 +15,7 @@ func init() {
 // usableAVX512 reports whether the processor has what the kernel needs: Ice Lake, Zen 4 and later.
 func usableAVX512() bool {
 	x := &cpu.X86
-	return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VBMI && x.HasAVX512VBMI2 && x.HasAVX512VNNI && x.HasPOPCNT
+	return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VBMI && x.HasAVX512VNNI && x.HasPOPCNT
 }
 
 func packAVX512(p *Program, s *Streams) (Engine, float64) {
@@ -26,7 +26,20 @@ func packAVX512(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layout{rows: 16, window: 64, group: maxGroup}, k)
 	in := packInputsAVX512(w)
 	w.kernel.quantise, w.kernel.gather7, w.kernel.gather14, w.beside = in.quantise, in.gather7, in.gather14, in.bytes()
-	return w, 30 + 1.4*float64(len(w.data)/128) + 8*float64(len(w.commands)) + 2*float64(len(p.Inputs))
+	return w, costAVX512(w)
+}
+
+// costAVX512 estimates the nanoseconds of an inference, from BenchmarkInfer, for one sweep of each loop as
+// portableCost does: of a call, of steps by their bytes, of a slice at a window, of a slice's results.
+func costAVX512(w *windows) float64 {
+	slices, visits := 0, 0
+	for k := range w.commands {
+		if c := &w.commands[k]; c.slices > 0 {
+			slices += int(c.slices)
+			visits += int(c.slices * c.count)
+		}
+	}
+	return 30 + 0.007*float64(len(w.data)) + 0.6*float64(visits) + 4*float64(slices)
 }
 
 // execute7AVX512 is interpret for 7 bits.

@@ -104,9 +104,7 @@ func (b *windowPacker) visit(start uint32, slice []span, flags uint32) int {
 	size, stride := lanes*b.layout.rows, b.stepBytes(flags)
 	count := int(longest+lanes-1) / lanes
 	begin := len(b.packed)
-	for range count {
-		b.packed = append(b.packed, zeroStep[:stride]...)
-	}
+	b.packed = append(b.packed, make([]byte, count*stride)...)
 	for r := range slice {
 		l := &slice[r]
 		for k := 0; l.first < ends[r]; k++ {

@@ -49,12 +49,17 @@ type windowPacker struct {
 	lanes [maxGroup * maxRows]span // what is left of the rows of the slice or group being packed
 }
 
+// packedRoom is about what an entry takes in windows.data, unused lanes included, in bytes.
+const packedRoom = 7
+
 // span is a row's entries from first to end−1.
 type span struct{ first, end int32 }
 
 func (b *windowPacker) read(s *Streams) {
 	rows, stored := len(b.program.Rows), len(s.Values)
 	b.first, b.at, b.weights = make([]int32, 1, rows+1), make([]uint32, 0, stored), make([]int16, 0, stored)
+	b.packed = make([]byte, 0, packedRoom*stored)
+	b.constants = make([]int32, 0, constants*(rows+(len(b.program.Segments)+1)*b.layout.rows))
 	var at cursor
 	for i := range rows {
 		row := s.row(&at, &b.program.Rows[i])
@@ -102,10 +107,12 @@ func (b *windowPacker) sortRows() {
 	for i := range b.order {
 		b.order[i] = int32(i)
 	}
+	keys := make([]uint64, len(b.order))
+	for i := range b.order {
+		keys[i] = uint64(b.needs(int32(i)))<<32 | uint64(math.MaxInt32-b.length(int32(i)))
+	}
 	sorted := func(rows []int32) {
-		slices.SortFunc(rows, func(x, y int32) int {
-			return cmp.Or(cmp.Compare(b.needs(x), b.needs(y)), cmp.Compare(b.length(y), b.length(x)), cmp.Compare(x, y))
-		})
+		slices.SortFunc(rows, func(x, y int32) int { return cmp.Or(cmp.Compare(keys[x], keys[y]), cmp.Compare(x, y)) })
 	}
 	for _, s := range b.program.Segments {
 		sorted(b.order[s.First:s.End])
