@@ -19,12 +19,12 @@ var budgets = []struct {
 	kernel string
 	most   float64
 }{
-	{machine{"arm64", "cortex-a53"}, portable, 1.15 * 16.01},
-	{machine{"arm64", "cortex-a53"}, inPlace, 1.15 * 28.76},
-	{machine{"arm", "cortex-a7"}, portable, 1.15 * 19.46},
-	{machine{"arm", "cortex-a7"}, inPlace, 1.15 * 40.78},
-	{machine{"riscv64", "rv64"}, portable, 1.15 * 19.48},
-	{machine{"riscv64", "rv64"}, inPlace, 1.15 * 26.78},
+	{machine{"arm64", "cortex-a53"}, portable, 1.15 * 12.64},
+	{machine{"arm64", "cortex-a53"}, inPlace, 1.15 * 18.80},
+	{machine{"arm", "cortex-a7"}, portable, 1.15 * 17.35},
+	{machine{"arm", "cortex-a7"}, inPlace, 1.15 * 27.14},
+	{machine{"riscv64", "rv64"}, portable, 1.15 * 15.45},
+	{machine{"riscv64", "rv64"}, inPlace, 1.15 * 19.04},
 }
 
 // emulated returns the probe for a machine and the image models, or skips the test.
