@@ -51,12 +51,24 @@ func TestInnermostLoopsAreFound(t *testing.T) {
 }
 
 func TestProductsAreCountedByMnemonic(t *testing.T) {
-	l := targets[0].look("runNEONDot")
-	if l == nil || targets[0].look("gather") != nil {
-		t.Fatal("the table has no NEON kernel, or a gather")
+	for _, c := range []struct {
+		function, line string
+		want           int
+	}{
+		{"runNEONDot.abi0", "sdot v0.4s, v1.16b, v2.16b", 16},
+		{"runNEON.abi0", "smull2.8h v0", 8},
+		{"dot32[go.shape.uint8]", "madd w1, w2, w3, w1", 1},
+		{"dot32[go.shape.uint8]", "add x1, x2, x3", 0},
+	} {
+		if got := targets[0].look(c.function).products(code("ret", c.line)); got != c.want {
+			t.Errorf("%s, %s: %d products, want %d", c.function, c.line, got, c.want)
+		}
 	}
-	if got := l.products(code("sdot v0.4s, v1.16b, v2.16b", "smull2.8h v0", "add x")); got != 24 {
-		t.Errorf("%d products, want 24", got)
+	if targets[0].look("gather[go.shape.uint8]") != nil {
+		t.Error("a gather multiplies nothing")
+	}
+	if dot := targets[0].look("runNEONDot"); dot.runsOn("cortex-a53") || !dot.runsOn("neoverse-n1") {
+		t.Error("Cortex-A53 has no dot products, Neoverse N1 has")
 	}
 }
 
