@@ -116,7 +116,8 @@ done:
 #define CONSTANT(which, s) (64*which + 64*const_constants*s)(R12)
 
 #define REQUANTISE(s, acc, q) \
-	VPADDD CONSTANT(const_constBias, s), acc, Z20       \
+	VPADDD (R11), acc, Z20                              \
+	ADDQ R10, R11                                       \
 	VMOVDQU32 CONSTANT(const_constShift, s), Z22        \
 	VPSRLQ $32, Z20, Z21                                \
 	VPMULDQ CONSTANT(const_constMultiplier, s), Z20, Z20 \
@@ -141,16 +142,29 @@ done:
 	JEQ enough                                          \
 	REQUANTISE(s, acc, q)
 
-// Packs the results of four slices in Z16 to Z19 and stores them at BX.
-#define JOIN_FOUR \
-	VPACKSSDW Z17, Z16, Z16 \
-	VPACKSSDW Z19, Z18, Z18 \
-	VPACKUSWB Z18, Z16, Z16 \
+// Packs the results of four slices in Z16 to Z19 into Z16.
+#define PACK \
+	VPACKSSDW Z17, Z16, Z16                             \
+	VPACKSSDW Z19, Z18, Z18                             \
+	VPACKUSWB Z18, Z16, Z16                             \
 	VPERMD Z16, Z28, Z16
 
-#define PACK \
-	JOIN_FOUR \
+// Stores the states of a level at BX.
+#define STORE \
 	VMOVDQU64 Z16, (R8)(BX*1)
+
+// A sweep's results wait aside, at BX from where those of the group are: progress.moved tells whether they differ from
+// the states.
+#define STORE_SWEPT(same) \
+	MOVL command_next(R13), CX                          \
+	ADDQ Memory_Buffers+Buffers_Next8(SI), CX           \
+	VMOVDQU64 Z16, (CX)(BX*1)                           \
+	MOVL command_current(R13), CX                       \
+	ADDQ BX, CX                                         \
+	VPCMPB $4, (R8)(CX*1), Z16, K1                      \
+	KORTESTQ K1, K1                                     \
+	JEQ same                                            \
+	MOVL $1, progress_moved(DX)
 
 // func execute7AVX512(w *windows, mem *Memory, p *progress)
 TEXT ·execute7AVX512(SB), NOSPLIT, $576-24
@@ -160,27 +174,42 @@ TEXT ·execute7AVX512(SB), NOSPLIT, $576-24
 #include "avx512_execute_amd64.h"
 
 #define WIDE
-#undef JOIN_FOUR
 #undef PACK
+#undef STORE
+#undef STORE_SWEPT
 
-#define JOIN_FOUR \
-	VPACKUSDW Z17, Z16, Z16 \
-	VPACKUSDW Z19, Z18, Z18 \
-	VPSRLW $7, Z16, Z17 \
-	VPSRLW $7, Z18, Z19 \
-	VPSLLW $9, Z16, Z16 \
-	VPSLLW $9, Z18, Z18 \
-	VPSRLW $9, Z16, Z16 \
-	VPSRLW $9, Z18, Z18 \
-	VPACKUSWB Z18, Z16, Z16 \
-	VPACKUSWB Z19, Z17, Z17 \
-	VPERMD Z16, Z28, Z16 \
+// The same for 14 bits: into Z16, and the high plane into Z17.
+#define PACK \
+	VPACKUSDW Z17, Z16, Z16                             \
+	VPACKUSDW Z19, Z18, Z18                             \
+	VPSRLW $7, Z16, Z17                                 \
+	VPSRLW $7, Z18, Z19                                 \
+	VPSLLW $9, Z16, Z16                                 \
+	VPSLLW $9, Z18, Z18                                 \
+	VPSRLW $9, Z16, Z16                                 \
+	VPSRLW $9, Z18, Z18                                 \
+	VPACKUSWB Z18, Z16, Z16                             \
+	VPACKUSWB Z19, Z17, Z17                             \
+	VPERMD Z16, Z28, Z16                                \
 	VPERMD Z17, Z28, Z17
 
-#define PACK \
-	JOIN_FOUR \
-	VMOVDQU64 Z16, (R8)(BX*1) \
+#define STORE \
+	VMOVDQU64 Z16, (R8)(BX*1)                           \
 	VMOVDQU64 Z17, (R9)(BX*1)
+
+#define STORE_SWEPT(same) \
+	MOVL command_next(R13), CX                          \
+	ADDQ Memory_Buffers+Buffers_Next8(SI), CX           \
+	VMOVDQU64 Z16, (CX)(BX*1)                           \
+	ADDQ windows_next(DI), CX                           \
+	VMOVDQU64 Z17, (CX)(BX*1)                           \
+	MOVL command_current(R13), CX                       \
+	ADDQ BX, CX                                         \
+	VPCMPB $4, (R8)(CX*1), Z16, K1                      \
+	VPCMPB $4, (R9)(CX*1), Z17, K2                      \
+	KORTESTQ K1, K2                                     \
+	JEQ same                                            \
+	MOVL $1, progress_moved(DX)
 
 // func execute14AVX512(w *windows, mem *Memory, p *progress)
 TEXT ·execute14AVX512(SB), NOSPLIT, $576-24
