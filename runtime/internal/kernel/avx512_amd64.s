@@ -18,95 +18,6 @@ GLOBL packed<>(SB), NOPTR|RODATA, $64
 	MOVL value, AX                                      \
 	VPBROADCASTD AX, to
 
-// The steps of slice s at a window of 7 bits, Z16, in one plane of weights; sums a and b in turn hide what a dot
-// product takes.
-#define NARROW1(s, a, b, step, done) \
-	MOVBLZX (windowVisit_counts+s)(R10), CX             \
-	TESTL CX, CX                                        \
-	JEQ done                                            \
-step:                                                       \
-	VMOVDQU64 (R11), Z18                                \
-	VPERMB Z16, Z18, Z18                                \
-	VPDPBUSD 64(R11), Z18, a                            \
-	ADDQ $128, R11                                      \
-	DECL CX                                             \
-	JEQ done                                            \
-	VMOVDQU64 (R11), Z18                                \
-	VPERMB Z16, Z18, Z18                                \
-	VPDPBUSD 64(R11), Z18, b                            \
-	ADDQ $128, R11                                      \
-	DECL CX                                             \
-	JNE step                                            \
-done:
-
-// The same in two planes of weights.
-#define NARROW2(s, lowA, highA, lowB, highB, step, done) \
-	MOVBLZX (windowVisit_counts+s)(R10), CX             \
-	TESTL CX, CX                                        \
-	JEQ done                                            \
-step:                                                       \
-	VMOVDQU64 (R11), Z18                                \
-	VPERMB Z16, Z18, Z18                                \
-	VPDPBUSD 64(R11), Z18, highA                        \
-	VPDPBUSD 128(R11), Z18, lowA                        \
-	ADDQ $192, R11                                      \
-	DECL CX                                             \
-	JEQ done                                            \
-	VMOVDQU64 (R11), Z18                                \
-	VPERMB Z16, Z18, Z18                                \
-	VPDPBUSD 64(R11), Z18, highB                        \
-	VPDPBUSD 128(R11), Z18, lowB                        \
-	ADDQ $192, R11                                      \
-	DECL CX                                             \
-	JNE step                                            \
-done:
-
-// One plane of weights at a window of 14 bits, Z16 and its high plane Z17.
-#define WIDE1(s, lowA, highA, lowB, highB, step, done) \
-	MOVBLZX (windowVisit_counts+s)(R10), CX             \
-	TESTL CX, CX                                        \
-	JEQ done                                            \
-step:                                                       \
-	VMOVDQU64 (R11), Z18                                \
-	VMOVDQU64 64(R11), Z19                              \
-	VPERMB Z16, Z18, Z20                                \
-	VPERMB Z17, Z18, Z18                                \
-	VPDPBUSD Z19, Z20, lowA                             \
-	VPDPBUSD Z19, Z18, highA                            \
-	ADDQ $128, R11                                      \
-	DECL CX                                             \
-	JEQ done                                            \
-	VMOVDQU64 (R11), Z18                                \
-	VMOVDQU64 64(R11), Z19                              \
-	VPERMB Z16, Z18, Z20                                \
-	VPERMB Z17, Z18, Z18                                \
-	VPDPBUSD Z19, Z20, lowB                             \
-	VPDPBUSD Z19, Z18, highB                            \
-	ADDQ $128, R11                                      \
-	DECL CX                                             \
-	JNE step                                            \
-done:
-
-// Two planes of weights; lowHigh is Σ w_lo·q_hi.
-#define WIDE2(s, lowLow, highLow, lowHigh, highHigh, step, done) \
-	MOVBLZX (windowVisit_counts+s)(R10), CX             \
-	TESTL CX, CX                                        \
-	JEQ done                                            \
-step:                                                       \
-	VMOVDQU64 (R11), Z18                                \
-	VMOVDQU64 64(R11), Z19                              \
-	VMOVDQU64 128(R11), Z21                             \
-	VPERMB Z16, Z18, Z20                                \
-	VPERMB Z17, Z18, Z18                                \
-	VPDPBUSD Z21, Z20, lowLow                           \
-	VPDPBUSD Z19, Z20, highLow                          \
-	VPDPBUSD Z21, Z18, lowHigh                          \
-	VPDPBUSD Z19, Z18, highHigh                         \
-	ADDQ $192, R11                                      \
-	DECL CX                                             \
-	JNE step                                            \
-done:
-
 #define JOIN_WIDE(high, low) \
 	VPSLLD $7, high, high                               \
 	VPADDD high, low, low
@@ -166,6 +77,53 @@ done:
 	JEQ same                                            \
 	MOVL $1, progress_moved(DX)
 
+// A window of 64 bytes of 7 bits.
+#define WINDOW \
+	VMOVDQU64 (R8)(AX*1), Z16
+
+// The steps of slice s at a window in one plane of weights; sums a and b in turn hide what a dot
+// product takes.
+#define NARROW1(s, a, b, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMB Z16, Z18, Z18                                \
+	VPDPBUSD 64(R11), Z18, a                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMB Z16, Z18, Z18                                \
+	VPDPBUSD 64(R11), Z18, b                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+// The same in two planes of weights.
+#define NARROW2(s, lowA, highA, lowB, highB, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMB Z16, Z18, Z18                                \
+	VPDPBUSD 64(R11), Z18, highA                        \
+	VPDPBUSD 128(R11), Z18, lowA                        \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMB Z16, Z18, Z18                                \
+	VPDPBUSD 64(R11), Z18, highB                        \
+	VPDPBUSD 128(R11), Z18, lowB                        \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
 // func execute7AVX512(w *windows, mem *Memory, p *progress)
 TEXT ·execute7AVX512(SB), NOSPLIT, $576-24
 	MOVQ w+0(FP), DI
@@ -173,6 +131,65 @@ TEXT ·execute7AVX512(SB), NOSPLIT, $576-24
 	MOVQ p+16(FP), DX
 #include "avx512_execute_amd64.h"
 
+#undef WINDOW
+#undef NARROW1
+#undef NARROW2
+
+// A window of 128 bytes of 7 bits.
+#define WINDOW \
+	VMOVDQU64 (R8)(AX*1), Z16                           \
+	VMOVDQU64 64(R8)(AX*1), Z17
+
+#define NARROW1(s, a, b, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMI2B Z17, Z16, Z18                              \
+	VPDPBUSD 64(R11), Z18, a                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMI2B Z17, Z16, Z18                              \
+	VPDPBUSD 64(R11), Z18, b                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+#define NARROW2(s, lowA, highA, lowB, highB, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMI2B Z17, Z16, Z18                              \
+	VPDPBUSD 64(R11), Z18, highA                        \
+	VPDPBUSD 128(R11), Z18, lowA                        \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VPERMI2B Z17, Z16, Z18                              \
+	VPDPBUSD 64(R11), Z18, highB                        \
+	VPDPBUSD 128(R11), Z18, lowB                        \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+// func execute7AVX512Far(w *windows, mem *Memory, p *progress)
+TEXT ·execute7AVX512Far(SB), NOSPLIT, $576-24
+	MOVQ w+0(FP), DI
+	MOVQ mem+8(FP), SI
+	MOVQ p+16(FP), DX
+#include "avx512_execute_amd64.h"
+
+#undef WINDOW
+#undef NARROW1
+#undef NARROW2
 #define WIDE
 #undef PACK
 #undef STORE
@@ -211,8 +228,124 @@ TEXT ·execute7AVX512(SB), NOSPLIT, $576-24
 	JEQ same                                            \
 	MOVL $1, progress_moved(DX)
 
+// A window of 64 bytes of 14 bits, and of their high plane.
+#define WINDOW \
+	VMOVDQU64 (R8)(AX*1), Z16                           \
+	VMOVDQU64 (R9)(AX*1), Z17
+
+// One plane of weights at a window.
+#define WIDE1(s, lowA, highA, lowB, highB, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQU64 64(R11), Z19                              \
+	VPERMB Z16, Z18, Z20                                \
+	VPERMB Z17, Z18, Z18                                \
+	VPDPBUSD Z19, Z20, lowA                             \
+	VPDPBUSD Z19, Z18, highA                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQU64 64(R11), Z19                              \
+	VPERMB Z16, Z18, Z20                                \
+	VPERMB Z17, Z18, Z18                                \
+	VPDPBUSD Z19, Z20, lowB                             \
+	VPDPBUSD Z19, Z18, highB                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+// Two planes of weights; lowHigh is Σ w_lo·q_hi.
+#define WIDE2(s, lowLow, highLow, lowHigh, highHigh, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQU64 64(R11), Z19                              \
+	VMOVDQU64 128(R11), Z21                             \
+	VPERMB Z16, Z18, Z20                                \
+	VPERMB Z17, Z18, Z18                                \
+	VPDPBUSD Z21, Z20, lowLow                           \
+	VPDPBUSD Z19, Z20, highLow                          \
+	VPDPBUSD Z21, Z18, lowHigh                          \
+	VPDPBUSD Z19, Z18, highHigh                         \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
 // func execute14AVX512(w *windows, mem *Memory, p *progress)
 TEXT ·execute14AVX512(SB), NOSPLIT, $576-24
+	MOVQ w+0(FP), DI
+	MOVQ mem+8(FP), SI
+	MOVQ p+16(FP), DX
+#include "avx512_execute_amd64.h"
+
+#undef WINDOW
+#undef WIDE1
+#undef WIDE2
+
+// A window of 128 bytes of 14 bits, and of their high plane.
+#define WINDOW \
+	VMOVDQU64 (R8)(AX*1), Z16                           \
+	VMOVDQU64 64(R8)(AX*1), Z17                         \
+	VMOVDQU64 (R9)(AX*1), Z22                           \
+	VMOVDQU64 64(R9)(AX*1), Z23
+
+#define WIDE1(s, lowA, highA, lowB, highB, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQA64 Z18, Z20                                  \
+	VPERMI2B Z17, Z16, Z20                              \
+	VPERMI2B Z23, Z22, Z18                              \
+	VMOVDQU64 64(R11), Z19                              \
+	VPDPBUSD Z19, Z20, lowA                             \
+	VPDPBUSD Z19, Z18, highA                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JEQ done                                            \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQA64 Z18, Z20                                  \
+	VPERMI2B Z17, Z16, Z20                              \
+	VPERMI2B Z23, Z22, Z18                              \
+	VMOVDQU64 64(R11), Z19                              \
+	VPDPBUSD Z19, Z20, lowB                             \
+	VPDPBUSD Z19, Z18, highB                            \
+	ADDQ $128, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+#define WIDE2(s, lowLow, highLow, lowHigh, highHigh, step, done) \
+	MOVBLZX (windowVisit_counts+s)(R10), CX             \
+	TESTL CX, CX                                        \
+	JEQ done                                            \
+step:                                                       \
+	VMOVDQU64 (R11), Z18                                \
+	VMOVDQA64 Z18, Z20                                  \
+	VPERMI2B Z17, Z16, Z20                              \
+	VPERMI2B Z23, Z22, Z18                              \
+	VMOVDQU64 64(R11), Z19                              \
+	VMOVDQU64 128(R11), Z21                             \
+	VPDPBUSD Z21, Z20, lowLow                           \
+	VPDPBUSD Z19, Z20, highLow                          \
+	VPDPBUSD Z21, Z18, lowHigh                          \
+	VPDPBUSD Z19, Z18, highHigh                         \
+	ADDQ $192, R11                                      \
+	DECL CX                                             \
+	JNE step                                            \
+done:
+
+// func execute14AVX512Far(w *windows, mem *Memory, p *progress)
+TEXT ·execute14AVX512Far(SB), NOSPLIT, $576-24
 	MOVQ w+0(FP), DI
 	MOVQ mem+8(FP), SI
 	MOVQ p+16(FP), DX

@@ -1,10 +1,11 @@
-// The body of the two functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7. It is interpret, for
+// The body of the functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7. It is interpret, for
 // groups of slices.
 //
 // DI windows, SI Memory, DX progress
 // R8 activations, R9 their high plane
 // R13 the command, R14 the one to stop before
 // R10 visits, BX how many; R11 steps; R12 constants; CX steps of a slice, later flags
+// Z16 to Z26 a window, and what is on the way
 // Z0 to Z15 the sums of a group, later Z0 to Z7: of slice s Z_s; with two planes the low ones to Z3, then the high ones
 // K7 the even lanes; Z28 a permutation; Z29 to Z31 are 1, 33 and 127 in every lane
 
@@ -75,8 +76,7 @@ next:
 	// Up to four slices have two pairs of sums each, in turn.
 few:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE1(0, Z0, Z8, Z4, Z12, few0, few1)
 	CMPL command_slices(R13), $1
 	JEQ  fewNext
@@ -100,8 +100,7 @@ fewNext:
 
 many:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE1(0, Z0, Z8, Z0, Z8, many0, many1)
 	WIDE1(1, Z1, Z9, Z1, Z9, many2, many3)
 	WIDE1(2, Z2, Z10, Z2, Z10, many4, many5)
@@ -118,8 +117,7 @@ many:
 	// Of slice s Z_s has Σ w_lo·q_lo, Z_{s+4} Σ w_hi·q_lo, Z_{s+8} Σ w_lo·q_hi, Z_{s+12} Σ w_hi·q_hi.
 twoPlanes:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE2(0, Z0, Z4, Z8, Z12, two0, two1)
 	WIDE2(1, Z1, Z5, Z9, Z13, two2, two3)
 	WIDE2(2, Z2, Z6, Z10, Z14, two4, two5)
@@ -140,7 +138,7 @@ summed:
 #else
 one:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
+	WINDOW
 	NARROW1(0, Z0, Z8, one0, one1)
 	CMPL command_slices(R13), $1
 	JEQ  oneNext
@@ -162,7 +160,7 @@ oneNext:
 
 twoPlanes:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
+	WINDOW
 	NARROW2(0, Z0, Z4, Z8, Z12, two0, two1)
 	NARROW2(1, Z1, Z5, Z9, Z13, two2, two3)
 	NARROW2(2, Z2, Z6, Z10, Z14, two4, two5)

@@ -17,7 +17,7 @@ const lanes = 4
 // layout is the shape of a step, which an instruction set decides, and how inputs lie in memory.
 type layout struct {
 	rows   int // of a slice
-	window int // bytes; at most 256; with group a power of two
+	window int // bytes; at most 256
 	group  int // slices of a command, which share windows; 0: each has a command of its own; see windows_groups.go
 
 	// sourceOrder says that inputs lie where the caller has them, those that are not read included. Else

@@ -148,10 +148,10 @@ func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
 	}
 }
 
-// taken returns how many positions the states of a slice take, or those of a group, which stores whole windows.
+// taken returns how many positions the states of a slice take, or those of a group.
 func (b *windowPacker) taken(slice []int32) int {
 	if b.group > 0 {
-		return roundTo(len(slice), b.window)
+		return roundTo(len(slice), groupStore)
 	}
 	return b.layout.rows
 }
@@ -159,8 +159,8 @@ func (b *windowPacker) taken(slice []int32) int {
 // segment packs a level or a loop and places its states.
 func (b *windowPacker) segment(s *Segment) {
 	rows := b.order[s.First:s.End]
-	if b.group > 0 { // so that a window which a loop or level has just written is one that it stored
-		b.placed = roundTo(b.placed, b.window)
+	if b.group > 0 {
+		b.placed = roundTo(b.placed, groupStore)
 	}
 	begin, count := b.placed, 0
 	b.eachSlice(rows, func(slice []int32) {
