@@ -22,9 +22,12 @@ GLOBL packed<>(SB), NOPTR|RODATA, $64
 	VPSLLD $7, high, high                               \
 	VPADDD high, low, low
 
-// Slice s of a level: the sums acc become results q, high halves as at highHalf below. The sign bits of Z27 say whether
-// anything saturates: of (t − low) & countLow and of (high − t) & countHigh.
+// A constant of slice s.
 #define CONSTANT(which, s) (64*which + 64*const_constants*s)(R12)
+
+// Slice s of a level or sweep, R11 what its sums start from and R10 bytes on to the next slice's: the sums acc become
+// results q by the high halves of products, as at highHalf in avx512_execute_amd64.h. In the sign bits of Z27 gather
+// those of (t − low) & countLow and (high − t) & countHigh: whether anything saturates.
 
 #define REQUANTISE(s, acc, q) \
 	VPADDD (R11), acc, Z20                              \

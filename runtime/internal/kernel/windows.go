@@ -170,8 +170,9 @@ func (w *windows) States(mem *Memory) {
 
 // Outputs copies the next len(dst) outputs.
 func (w *windows) Outputs(mem *Memory, dst []int32) {
-	for k := range dst {
-		dst[k] = mem.Outputs[w.outputAt[mem.output+k]]
+	outputs := mem.Outputs
+	for k, at := range w.outputAt[mem.output:][:len(dst)] {
+		dst[k] = outputs[at]
 	}
 	mem.output += len(dst)
 }

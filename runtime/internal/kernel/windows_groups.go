@@ -56,8 +56,8 @@ func (w *windows) sliceOf(c *command, k uint32) *command {
 	return &one
 }
 
-// mostGroupSteps is how many steps a group should have at most: about ten microseconds.
-const mostGroupSteps = 1 << 12
+// mostGroupSteps is about how many steps a group should have at most: some microseconds, even from the last cache.
+const mostGroupSteps = 1 << 11
 
 // groupSize returns how many slices a group has at most whose longest row is this one: with few entries all that
 // there is room for, with very many one.
