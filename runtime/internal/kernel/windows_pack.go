@@ -96,6 +96,9 @@ func (b *windowPacker) needs(row int32) uint32 {
 	if r.Table != NoTable {
 		flags |= flagTable
 	}
+	if b.group > 0 && r.highHalf() { // one row that is not costs seven other slices more than it does by itself
+		flags |= flagHighHalf
+	}
 	return flags
 }
 
@@ -145,10 +148,10 @@ func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
 	}
 }
 
-// taken returns how many positions the states of a slice take, or those of a group, which stores whole windows.
+// taken returns how many positions the states of a slice take, or those of a group.
 func (b *windowPacker) taken(slice []int32) int {
 	if b.group > 0 {
-		return roundTo(len(slice), b.window)
+		return roundTo(len(slice), groupStore)
 	}
 	return b.layout.rows
 }
@@ -156,8 +159,8 @@ func (b *windowPacker) taken(slice []int32) int {
 // segment packs a level or a loop and places its states.
 func (b *windowPacker) segment(s *Segment) {
 	rows := b.order[s.First:s.End]
-	if b.group > 0 { // so that a window which a loop or level has just written is one that it stored
-		b.placed = roundTo(b.placed, b.window)
+	if b.group > 0 {
+		b.placed = roundTo(b.placed, groupStore)
 	}
 	begin, count := b.placed, 0
 	b.eachSlice(rows, func(slice []int32) {
@@ -220,7 +223,7 @@ func (b *windowPacker) start(slice []int32, lane int) uint16 {
 	if lane < len(slice) {
 		return b.program.Rows[slice[lane]].start()
 	}
-	if b.needs(slice[0])&flagTable == 0 {
+	if b.needs(slice[0])&flagTable == 0 || lane >= roundTo(len(slice), b.layout.rows) {
 		return 0
 	}
 	return uint16(quant.LookUp(b.program.Width, b.program.Tables[0], 0))
@@ -270,14 +273,11 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 			b.addConstants(slice[first:min(first+b.layout.rows, len(slice))])
 		}
 	}
-	if c.flags&flagTwoPlanes == 0 {
+	if !slices.ContainsFunc(slice, func(row int32) bool { return !b.program.Rows[row].highHalf() }) {
 		c.flags |= flagHighHalf
 	}
 	for _, row := range slice {
 		r := &b.program.Rows[row]
-		if min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) < highHalf {
-			c.flags &^= flagHighHalf
-		}
 		if r.Negative != r.Multiplier {
 			c.flags |= flagNegative
 		}
@@ -382,6 +382,11 @@ func (b *windowPacker) addConstants(slice []int32) {
 			set(constTable, int32(int(r.Table)*b.program.Width.TableLen()))
 		}
 	}
+}
+
+// highHalf reports whether the high half of acc·M suffices for a row.
+func (r *Row) highHalf() bool {
+	return r.Planes == 1 && min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) >= highHalf
 }
 
 // packedMultiplier returns a multiplier of the same worth whose shift is at least highHalf, if there is one.
