@@ -19,7 +19,7 @@ func init() {
 	kernels = append([]Kernel{{Name: "avx2", Usable: usable, Pack: packAVX2}}, kernels...)
 }
 
-var layoutAVX2 = layout{rows: 8, window: 16, sourceOrder: true}
+var layoutAVX2 = layout{rows: 8, window: 32, sourceOrder: true}
 
 func packAVX2(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layoutAVX2, windowKernel{})
