@@ -24,6 +24,7 @@ var layoutAVX2 = layout{rows: 8, window: 32, sourceOrder: true}
 func packAVX2(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layoutAVX2, windowKernel{})
 	pairSteps(w)
+	setPlain(w)
 	w.kernel.execute = executeAVX2
 	if in := packInputsAVX2(p); in != nil {
 		w.kernel.quantise, w.beside = in.quantise, in.bytes()

@@ -99,6 +99,42 @@
 	VPSRLVQ   B, A, A            \
 	VPSUBQ    A, T, T
 
+// MULTIPLY computes t = ((acc·M >> (S−1)) + 1) >> 1 into Y5, for acc in Y0, M in Y2 and S in Y3 of highHalf at
+// least: then the high halves of products are all that counts, of the even rows in Y5, of the odd ones in Y6.
+#define MULTIPLY \
+	VPSUBD   Y12, Y3, Y3       \
+	VPMULDQ  Y2, Y0, Y5        \
+	VPSRLQ   $32, Y0, Y6       \
+	VPSRLQ   $32, Y2, Y2       \
+	VPMULDQ  Y2, Y6, Y6        \
+	VPSRLQ   $32, Y5, Y5       \
+	VPBLENDD $0xAA, Y6, Y5, Y5 \
+	VPSRAVD  Y3, Y5, Y5        \
+	VPSUBD   Y14, Y5, Y5       \
+	VPSRAD   $1, Y5, Y5
+
+// COUNT counts where t in Y5 is below Y6 or above Y7 and that is a saturation.
+#define COUNT \
+	VPCMPGTD  Y5, Y6, Y8                         \
+	VPCMPGTD  Y7, Y5, Y9                         \
+	VPAND     CONST(const_constCountLow), Y8, Y8  \
+	VPAND     CONST(const_constCountHigh), Y9, Y9 \
+	VPOR      Y9, Y8, Y8                         \
+	VMOVMSKPS Y8, AX                             \
+	POPCNTL   AX, AX                             \
+	ADDQ      AX, R15
+
+// CLAMP makes t in Y5 q, by the limits Y6 and Y7.
+#define CLAMP \
+	VPMAXSD Y6, Y5, Y5                     \
+	VPMINSD Y7, Y5, Y5                     \
+	VPADDD  CONST(const_constZero), Y5, Y5
+
+// NARROW makes 8 int32 in Y5 as many int16 in X5.
+#define NARROW \
+	VEXTRACTI128 $1, Y5, X6 \
+	VPACKUSDW    X6, X5, X5
+
 // SATURATE makes 4 int64 fit int32: most is 2³¹−1, least −2³¹.
 #define SATURATE(T, most, least, A) \
 	VPCMPGTQ  most, T, A      \
@@ -124,8 +160,8 @@ again: \
 done:
 
 // func runAVX2(f *frameAVX2)
-// It is interpret, for 8 rows and windows of 32 bytes. What models do most is in line: levels of 7 bits and
-// one plane of weights.
+// It is interpret, for 8 rows and windows of 32 bytes. Slices of what models do most have a way of their
+// own, see flagPlain.
 TEXT ·runAVX2(SB), NOSPLIT, $96-8
 	MOVQ f+0(FP), R8
 	MOVQ frameAVX2_progress(R8), DX
@@ -155,16 +191,11 @@ next:
 	JAE  done
 	TESTL R11, R11
 	JLT  done
+
+command:
 	MOVL command_flags(R9), R14
 	MOVL command_steps(R9), CX
 	SUBL CX, R11
-	MOVL command_op(R9), AX
-	CMPL AX, $const_opBegin
-	JEQ  begin
-	CMPL AX, $const_opEnd
-	JEQ  end
-
-	// A slice.
 	MOVL command_start(R9), SI
 	SHLQ $2, SI
 	ADDQ frameAVX2_starts(R8), SI
@@ -172,6 +203,48 @@ next:
 	ADDQ frameAVX2_data(R8), DI
 	MOVL command_constants(R9), BX
 	ADDQ frameAVX2_constants(R8), BX
+	TESTL $const_flagPlain, R14
+	JEQ  general
+
+	VMOVDQU CONST(const_constBias), Y0
+	TESTL CX, CX
+	JEQ  plainDone
+
+plain:
+	STEPS7(0, 0, Y0)
+	STEPS(64)
+	SUBL $2, CX
+	JNE  plain
+
+plainDone:
+	VMOVDQU CONST(const_constMultiplier), Y2
+	VMOVDQU CONST(const_constShift), Y3
+	MULTIPLY
+	VMOVDQU CONST(const_constLow), Y6
+	VMOVDQU CONST(const_constHigh), Y7
+	TESTL $const_flagCounts, R14
+	JEQ  plainClamp
+	COUNT
+
+plainClamp:
+	CLAMP
+	NARROW
+	VPACKUSWB X5, X5, X5
+	MOVL command_dest(R9), CX
+	VMOVQ X5, (R12)(CX*1)
+	ADDQ $command__size, R9
+	CMPQ R9, R10
+	JAE  done
+	TESTL R11, R11
+	JGE  command
+	JMP  done
+
+general:
+	MOVL command_op(R9), AX
+	CMPL AX, $const_opBegin
+	JEQ  begin
+	CMPL AX, $const_opEnd
+	JEQ  end
 	VPXOR Y1, Y1, Y1
 	CMPL AX, $const_opSweep
 	JEQ  resume
@@ -182,24 +255,14 @@ next:
 onePlane:
 	CMPQ frameAVX2_wide(R8), $0
 	JNE  onePlane14
-	SUBL $4, CX
-	JLT  onePlane7rest
+	TESTL CX, CX
+	JEQ  accumulated
 
 onePlane7:
 	STEPS7(0, 0, Y0)
-	STEPS7(128, 8, Y1)
-	ADDQ $16, SI
-	ADDQ $256, DI
-	SUBL $4, CX
-	JGE  onePlane7
-
-onePlane7rest:
-	CMPL CX, $-4
-	JEQ  onePlane7done
-	STEPS7(0, 0, Y0)
-
-onePlane7done:
-	VPADDD Y1, Y0, Y0
+	STEPS(64)
+	SUBL $2, CX
+	JNE  onePlane7
 
 accumulated:
 	// The sums are in Y0 and, of two planes of weights, Y1.
@@ -208,24 +271,13 @@ accumulated:
 	TESTL $const_flagHighHalf, R14
 	JEQ  requantiseWide
 
-	// t = ((acc·M >> (S−1)) + 1) >> 1, of which the high halves of products are all that counts: of the
-	// even rows in Y5, of the odd ones in Y6.
 	VMOVDQU CONST(const_constMultiplier), Y2
 	VMOVDQU CONST(const_constShift), Y3
 	TESTL $const_flagNegative, R14
 	JNE  negative
 
 multiply:
-	VPSUBD Y12, Y3, Y3
-	VPMULDQ Y2, Y0, Y5
-	VPSRLQ $32, Y0, Y6
-	VPSRLQ $32, Y2, Y2
-	VPMULDQ Y2, Y6, Y6
-	VPSRLQ $32, Y5, Y5
-	VPBLENDD $0xAA, Y6, Y5, Y5
-	VPSRAVD Y3, Y5, Y5
-	VPSUBD Y14, Y5, Y5
-	VPSRAD $1, Y5, Y5
+	MULTIPLY
 
 requantised:
 	// t is in Y5.
@@ -237,24 +289,14 @@ requantised:
 	VMOVDQU CONST(const_constHigh), Y7
 	TESTL $const_flagCounts, R14
 	JEQ  clamp
-	VPCMPGTD Y5, Y6, Y8
-	VPCMPGTD Y7, Y5, Y9
-	VPAND CONST(const_constCountLow), Y8, Y8
-	VPAND CONST(const_constCountHigh), Y9, Y9
-	VPOR Y9, Y8, Y8
-	VMOVMSKPS Y8, AX
-	POPCNTL AX, AX
-	ADDQ AX, R15
+	COUNT
 
 clamp:
-	VPMAXSD Y6, Y5, Y5
-	VPMINSD Y7, Y5, Y5
-	VPADDD CONST(const_constZero), Y5, Y5
+	CLAMP
 
 store:
 	// q is in Y5: its planes go to AX and DX.
-	VEXTRACTI128 $1, Y5, X6
-	VPACKUSDW X6, X5, X5
+	NARROW
 	CMPQ frameAVX2_wide(R8), $0
 	JNE  store14
 	VPACKUSWB X5, X5, X5

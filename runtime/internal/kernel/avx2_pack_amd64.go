@@ -5,6 +5,8 @@ package kernel
 import (
 	"math"
 	"slices"
+
+	"github.com/sparse-implicit/sim/format/quant"
 )
 
 // What packAVX2 makes of a model in the window layout.
@@ -13,6 +15,19 @@ import (
 // VPSHUFB takes a byte of the low half of a window by their last four bits; those from 16 on give 0 there. With
 // the other sign it is the other way round.
 const lowIndex = 0x80 - 16
+
+// flagPlain says of a level that it has 7 bits, one plane of weights, one multiplier for each row, flagHighHalf
+// and no table.
+const flagPlain = 1 << 16
+
+func setPlain(w *windows) {
+	for k := range w.commands {
+		c := &w.commands[k]
+		if w.program.Width == quant.Width7 && c.op == opLevel && c.flags&^flagCounts == flagHighHalf {
+			c.flags |= flagPlain
+		}
+	}
+}
 
 // pairLimit bounds the positive and the negative weights whose products with activations (or planes of
 // them) of at most 127 add up within int16.
