@@ -23,8 +23,10 @@ func packAVX512(p *Program, s *Streams) (Engine, float64) {
 	if p.Width == quant.Width14 {
 		k.execute = execute14AVX512
 	}
-	w := packWindows(p, s, layout{rows: 16, window: 128}, k)
-	return w, 30 + 1.4*float64(len(w.starts)) + 8*float64(len(w.commands)) + 2*float64(len(p.Inputs))
+	w := packWindows(p, s, layout{rows: 16, window: 64, group: maxGroup}, k)
+	in := packInputsAVX512(w)
+	w.kernel.quantise, w.kernel.gather7, w.kernel.gather14, w.beside = in.quantise, in.gather7, in.gather14, in.bytes()
+	return w, 30 + 1.4*float64(len(w.data)/128) + 8*float64(len(w.commands)) + 2*float64(len(p.Inputs))
 }
 
 // execute7AVX512 is interpret for 7 bits.

@@ -1,11 +1,12 @@
-// The body of the two functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7.
+// The body of the two functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7. It is interpret, for
+// groups of slices.
 //
 // DI windows, SI Memory, DX progress
 // R8 activations, R9 their high plane
 // R13 the command, R14 the one to stop before
-// R10 starts, R11 steps, BX how many; R12 constants, CX flags
-// Z0 and Z2 the sums of a slice: of one plane, or of the low and the high one; then Z0 the results
-// K7 the even lanes; Z29 to Z31 are 1, 33 and 127 in every lane
+// R10 visits, BX how many; R11 steps; R12 constants; CX steps of a slice, later flags
+// Z0 to Z15 the sums of a group, later Z0 to Z7: of slice s Z_s; with two planes the low ones to Z3, then the high ones
+// K7 the even lanes; Z28 a permutation; Z29 to Z31 are 1, 33 and 127 in every lane
 
 	MOVQ Memory_Buffers+Buffers_Activations8(SI), R8
 	MOVQ R8, R9
@@ -19,136 +20,247 @@
 	ADDQ AX, R13
 	MOVL $0x5555, AX
 	KMOVW AX, K7
-	MOVL $1, AX
-	VPBROADCASTD AX, Z29
-	MOVL $33, AX
-	VPBROADCASTD AX, Z30
-	MOVL $127, AX
-	VPBROADCASTD AX, Z31
+	VMOVDQU32 packed<>(SB), Z28
+	BROADCAST($1, Z29)
+	BROADCAST($33, Z30)
+	BROADCAST($127, Z31)
 
 next:
 	CMPQ R13, R14
 	JAE  leave
 	CMPL progress_budget(DX), $0
 	JLT  leave
-	MOVL command_steps(R13), BX
-	SUBL BX, progress_budget(DX)
+	MOVL command_steps(R13), AX
+	SUBL AX, progress_budget(DX)
 	MOVL command_op(R13), AX
 	CMPL AX, $const_opBegin
 	JEQ  begin
 	CMPL AX, $const_opEnd
 	JEQ  end
 
-	MOVL command_start(R13), R10
+	MOVL command_start(R13), AX
+	LEAQ (AX)(AX*2), R10 // windowVisit has 12 bytes
 	SHLQ $2, R10
-	ADDQ windows_starts(DI), R10
+	ADDQ windows_visits(DI), R10
+	MOVL command_count(R13), BX
 	MOVL command_data(R13), R11
 	ADDQ windows_data(DI), R11
 	MOVL command_constants(R13), R12
 	ADDQ windows_constants(DI), R12
-	MOVL command_flags(R13), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	CMPL AX, $const_opSweep
-	JEQ  external
-	TESTL $const_flagTwoPlanes, CX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	VPXOR X9, X9, X9
+	VPXOR X10, X10, X10
+	VPXOR X11, X11, X11
+	VPXOR X12, X12, X12
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
+	VPXOR X15, X15, X15
+	TESTQ BX, BX
+	JEQ  summed
+	TESTL $const_flagTwoPlanes, command_flags(R13)
 	JNE  twoPlanes
-	VMOVDQU32 (64*const_constBias)(R12), Z0
-	JMP  onePlane
-
-external:
-	MOVL command_dest(R13), AX
-	ADDQ Memory_Buffers+Buffers_External(SI), AX
-	VMOVDQU32 (AX), Z0
-	TESTL $const_flagTwoPlanes, CX
-	JEQ  onePlane
-	VMOVDQU32 64(AX), Z2
-	JMP  twoPlanes
 
 #ifdef WIDE
-// Z0 Σ w·q_lo, Z2 Σ w·q_hi.
-onePlane:
-	SUBL $2, BX
-	JLT  onePlaneOdd
+	CMPL command_slices(R13), $4
+	JA   many
 
-onePlanePair:
-	WIDE1(0, Z0, Z2)
-	WIDE1(1, Z1, Z3)
-	ADDQ $8, R10
-	ADDQ $256, R11
-	SUBL $2, BX
-	JGE  onePlanePair
+	// Up to four slices have two pairs of sums each, in turn.
+few:
+	MOVL windowVisit_start(R10), AX
+	VMOVDQU64 (R8)(AX*1), Z16
+	VMOVDQU64 (R9)(AX*1), Z17
+	WIDE1(0, Z0, Z8, Z4, Z12, few0, few1)
+	CMPL command_slices(R13), $1
+	JEQ  fewNext
+	WIDE1(1, Z1, Z9, Z5, Z13, few2, few3)
+	WIDE1(2, Z2, Z10, Z6, Z14, few4, few5)
+	WIDE1(3, Z3, Z11, Z7, Z15, few6, few7)
 
-onePlaneOdd:
-	CMPL BX, $-1
-	JNE  onePlaneSum
-	WIDE1(0, Z0, Z2)
-
-onePlaneSum:
-	VPADDD Z3, Z2, Z2
-	VPADDD Z1, Z0, Z0
-	VPSLLD $7, Z2, Z2
-	VPADDD Z2, Z0, Z0
-	VPXORD Z2, Z2, Z2 // what External has for one plane
+fewNext:
+	ADDQ $windowVisit__size, R10
+	DECL BX
+	JNE  few
+	VPADDD Z4, Z0, Z0
+	VPADDD Z5, Z1, Z1
+	VPADDD Z6, Z2, Z2
+	VPADDD Z7, Z3, Z3
+	VPADDD Z12, Z8, Z8
+	VPADDD Z13, Z9, Z9
+	VPADDD Z14, Z10, Z10
+	VPADDD Z15, Z11, Z11
 	JMP  summed
 
-// Z0 Σ w_lo·q_lo, Z1 Σ w_lo·q_hi, Z2 Σ w_hi·q_lo, Z3 Σ w_hi·q_hi.
-twoPlanes:
-	SUBL $1, BX
-	JLT  twoPlanesSum
-
-twoPlanesStep:
-	WIDE2
-	ADDQ $4, R10
-	ADDQ $192, R11
-	SUBL $1, BX
-	JGE  twoPlanesStep
-
-twoPlanesSum:
-	VPSLLD $7, Z1, Z1
-	VPADDD Z1, Z0, Z0
-	VPSLLD $7, Z3, Z3
-	VPADDD Z3, Z2, Z2
-#else
-onePlane:
-	SUBL $2, BX
-	JLT  onePlaneOdd
-
-onePlanePair:
-	NARROW1(0, Z0)
-	NARROW1(1, Z1)
-	ADDQ $8, R10
-	ADDQ $256, R11
-	SUBL $2, BX
-	JGE  onePlanePair
-
-onePlaneOdd:
-	CMPL BX, $-1
-	JNE  onePlaneSum
-	NARROW1(0, Z0)
-
-onePlaneSum:
-	VPADDD Z1, Z0, Z0
+many:
+	MOVL windowVisit_start(R10), AX
+	VMOVDQU64 (R8)(AX*1), Z16
+	VMOVDQU64 (R9)(AX*1), Z17
+	WIDE1(0, Z0, Z8, Z0, Z8, many0, many1)
+	WIDE1(1, Z1, Z9, Z1, Z9, many2, many3)
+	WIDE1(2, Z2, Z10, Z2, Z10, many4, many5)
+	WIDE1(3, Z3, Z11, Z3, Z11, many6, many7)
+	WIDE1(4, Z4, Z12, Z4, Z12, many8, many9)
+	WIDE1(5, Z5, Z13, Z5, Z13, many10, many11)
+	WIDE1(6, Z6, Z14, Z6, Z14, many12, many13)
+	WIDE1(7, Z7, Z15, Z7, Z15, many14, many15)
+	ADDQ $windowVisit__size, R10
+	DECL BX
+	JNE  many
 	JMP  summed
 
-// Z0 Σ w_lo·q, Z2 Σ w_hi·q.
+	// Of slice s Z_s has Σ w_lo·q_lo, Z_{s+4} Σ w_hi·q_lo, Z_{s+8} Σ w_lo·q_hi, Z_{s+12} Σ w_hi·q_hi.
 twoPlanes:
-	SUBL $1, BX
-	JLT  summed
-
-twoPlanesStep:
-	NARROW2
-	ADDQ $4, R10
-	ADDQ $192, R11
-	SUBL $1, BX
-	JGE  twoPlanesStep
-#endif
+	MOVL windowVisit_start(R10), AX
+	VMOVDQU64 (R8)(AX*1), Z16
+	VMOVDQU64 (R9)(AX*1), Z17
+	WIDE2(0, Z0, Z4, Z8, Z12, two0, two1)
+	WIDE2(1, Z1, Z5, Z9, Z13, two2, two3)
+	WIDE2(2, Z2, Z6, Z10, Z14, two4, two5)
+	WIDE2(3, Z3, Z7, Z11, Z15, two6, two7)
+	ADDQ $windowVisit__size, R10
+	DECL BX
+	JNE  twoPlanes
 
 summed:
-	MOVL command_op(R13), AX
-	CMPL AX, $const_opExternal
+	JOIN_WIDE(Z8, Z0)
+	JOIN_WIDE(Z9, Z1)
+	JOIN_WIDE(Z10, Z2)
+	JOIN_WIDE(Z11, Z3)
+	JOIN_WIDE(Z12, Z4)
+	JOIN_WIDE(Z13, Z5)
+	JOIN_WIDE(Z14, Z6)
+	JOIN_WIDE(Z15, Z7)
+#else
+one:
+	MOVL windowVisit_start(R10), AX
+	VMOVDQU64 (R8)(AX*1), Z16
+	NARROW1(0, Z0, Z8, one0, one1)
+	CMPL command_slices(R13), $1
+	JEQ  oneNext
+	NARROW1(1, Z1, Z9, one2, one3)
+	NARROW1(2, Z2, Z10, one4, one5)
+	NARROW1(3, Z3, Z11, one6, one7)
+	CMPL command_slices(R13), $4
+	JBE  oneNext
+	NARROW1(4, Z4, Z12, one8, one9)
+	NARROW1(5, Z5, Z13, one10, one11)
+	NARROW1(6, Z6, Z14, one12, one13)
+	NARROW1(7, Z7, Z15, one14, one15)
+
+oneNext:
+	ADDQ $windowVisit__size, R10
+	DECL BX
+	JNE  one
+	JMP  summed
+
+twoPlanes:
+	MOVL windowVisit_start(R10), AX
+	VMOVDQU64 (R8)(AX*1), Z16
+	NARROW2(0, Z0, Z4, Z8, Z12, two0, two1)
+	NARROW2(1, Z1, Z5, Z9, Z13, two2, two3)
+	NARROW2(2, Z2, Z6, Z10, Z14, two4, two5)
+	NARROW2(3, Z3, Z7, Z11, Z15, two6, two7)
+	ADDQ $windowVisit__size, R10
+	DECL BX
+	JNE  twoPlanes
+
+summed:
+	VPADDD Z8, Z0, Z0
+	VPADDD Z9, Z1, Z1
+	VPADDD Z10, Z2, Z2
+	VPADDD Z11, Z3, Z3
+	VPADDD Z12, Z4, Z4
+	VPADDD Z13, Z5, Z5
+	VPADDD Z14, Z6, Z6
+	VPADDD Z15, Z7, Z7
+#endif
+
+	// What most models have: a level of one plane without tables, whose accumulators below zero are like others, and
+	// multipliers of which the high half suffices.
+	MOVL command_flags(R13), CX
+	MOVL CX, AX
+	ANDL $(const_flagTwoPlanes+const_flagTable+const_flagNegative+const_flagHighHalf), AX
+	CMPL AX, $const_flagHighHalf
+	JNE  each
+	CMPL command_op(R13), $const_opLevel
+	JNE  each
+	MOVL command_dest(R13), BX
+	MOVL command_slices(R13), AX
+	VPXORD Z27, Z27, Z27
+	REQUANTISE(0, Z0, Z16)
+	CMPL AX, $1
+	JEQ  firstFour
+	REQUANTISE(1, Z1, Z17)
+	REQUANTISE_IF(2, Z2, Z18, firstFour)
+	REQUANTISE_IF(3, Z3, Z19, firstFour)
+
+firstFour:
+	PACK
+	CMPL AX, $4
+	JBE  leveled
+	ADDL $64, BX
+	REQUANTISE(4, Z4, Z16)
+	REQUANTISE_IF(5, Z5, Z17, lastFour)
+	REQUANTISE_IF(6, Z6, Z18, lastFour)
+	REQUANTISE_IF(7, Z7, Z19, lastFour)
+
+lastFour:
+	PACK
+
+leveled:
+	VPMOVD2M Z27, K1
+	KORTESTW K1, K1
+	JNE  counted
+	ADDQ $command__size, R13
+	JMP  next
+
+	// Rarely something saturates; then the same is done again and counted.
+counted:
+each:
+	LEAQ 63(SP), R10
+	ANDQ $~63, R10
+	VMOVDQA64 Z0, (R10)
+	VMOVDQA64 Z1, 64(R10)
+	VMOVDQA64 Z2, 128(R10)
+	VMOVDQA64 Z3, 192(R10)
+	VMOVDQA64 Z4, 256(R10)
+	VMOVDQA64 Z5, 320(R10)
+	VMOVDQA64 Z6, 384(R10)
+	VMOVDQA64 Z7, 448(R10)
+	MOVL command_slices(R13), BX
+	MOVL command_dest(R13), R11
+
+	// One slice after the other: the sums at R10 become results there, or go to R11 in Outputs or External.
+slice:
+	VMOVDQA64 (R10), Z0
+	VPXORD Z2, Z2, Z2
+	TESTL $const_flagTwoPlanes, CX
+	JEQ  sumsLoaded
+	VMOVDQA64 256(R10), Z2
+
+sumsLoaded:
+	CMPL command_op(R13), $const_opSweep
+	JNE  bias
+	MOVQ Memory_Buffers+Buffers_External(SI), AX
+	VPADDD (AX)(R11*1), Z0, Z0
+	VPADDD 64(AX)(R11*1), Z2, Z2
+	ADDQ $128, R11
+	JMP  accumulated
+
+bias:
+	TESTL $const_flagTwoPlanes, CX
+	JNE  accumulated
+	VPADDD (64*const_constBias)(R12), Z0, Z0
+
+accumulated:
+	CMPL command_op(R13), $const_opExternal
 	JEQ  storeExternal
 	TESTL $const_flagHighHalf, CX
 	JEQ  exact
@@ -220,8 +332,7 @@ multiply:
 	VPADDQ Z10, Z5, Z5
 	VPSRAQ $1, Z4, Z4
 	VPSRAQ $1, Z5, Z5
-	MOVL command_op(R13), AX
-	CMPL AX, $const_opOutput
+	CMPL command_op(R13), $const_opOutput
 	JEQ  exactOutput
 	VPMOVSQD Z4, Y4 // what does not fit is clamped anyway, or else looked up at an end of the table
 	VPMOVSQD Z5, Y5
@@ -232,11 +343,9 @@ exactOutput:
 	VPMOVQD Z4, Y4
 	VPMOVQD Z5, Y5
 	VINSERTI64X4 $1, Y5, Z4, Z0
-	JMP  storeOutput
 
 requantised:
-	MOVL command_op(R13), AX
-	CMPL AX, $const_opOutput
+	CMPL command_op(R13), $const_opOutput
 	JEQ  storeOutput
 	TESTL $const_flagTable, CX
 	JNE  table
@@ -251,82 +360,121 @@ requantised:
 	VPTESTMD (64*const_constCountLow)(R12), Z29, K1, K1
 	VPTESTMD (64*const_constCountHigh)(R12), Z29, K2, K2
 	KUNPCKWD K1, K2, K1
-	KMOVD K1, BX
-	POPCNTL BX, BX
-	ADDQ BX, progress_saturations(DX)
+	KMOVD K1, AX
+	POPCNTL AX, AX
+	ADDQ AX, progress_saturations(DX)
 
 addZero:
 	VPADDD (64*const_constZero)(R12), Z6, Z0
 
-store:
-#ifdef WIDE
-	VPANDD Z31, Z0, Z1
-	VPSRLD $7, Z0, Z0
-	VPMOVDB Z1, X1
-#endif
-	VPMOVDB Z0, X0
+state:
+	VMOVDQA64 Z0, (R10)
+
+sliceDone:
+	ADDQ $64, R10
+	ADDQ $(64*const_constants), R12
+	DECL BX
+	JNE  slice
+
+	// All results are there: states are packed and stored, four slices at a time.
+	MOVL command_op(R13), AX
+	CMPL AX, $const_opOutput
+	JEQ  grouped
+	CMPL AX, $const_opExternal
+	JEQ  grouped
+	MOVL command_slices(R13), CX
+	LEAQ 63(SP), R10
+	ANDQ $~63, R10
 	MOVL command_dest(R13), BX
-	CMPL AX, $const_opLevel
-	JNE  storeNext
-#ifdef WIDE
-	VMOVDQU X1, (R8)(BX*1)
-	VMOVDQU X0, (R9)(BX*1)
-#else
-	VMOVDQU X0, (R8)(BX*1)
-#endif
+	CMPL AX, $const_opSweep
+	JEQ  sweep
+
+level:
+	VMOVDQA64 (R10), Z16
+	VMOVDQA64 64(R10), Z17
+	VMOVDQA64 128(R10), Z18
+	VMOVDQA64 192(R10), Z19
+	PACK
+	ADDQ $256, R10
+	ADDQ $64, BX
+	SUBL $4, CX
+	JG   level
+
+grouped:
 	ADDQ $command__size, R13
 	JMP  next
 
-	// A sweep's results wait aside; K1 and K2 are the rows that moved.
-storeNext:
+	// A sweep's results wait aside. Of the lanes of slices K1 has those that moved.
+sweep:
 	MOVL command_next(R13), BX
 	ADDQ Memory_Buffers+Buffers_Next8(SI), BX
-	MOVL command_current(R13), CX
+	MOVL command_current(R13), R11
+
+sweepFour:
+	VMOVDQA64 (R10), Z16
+	VMOVDQA64 64(R10), Z17
+	VMOVDQA64 128(R10), Z18
+	VMOVDQA64 192(R10), Z19
+	JOIN_FOUR
+	VMOVDQU64 Z16, (BX)
+	VPCMPB $4, (R8)(R11*1), Z16, K1
 #ifdef WIDE
-	VMOVDQU X1, (BX)
-	ADDQ windows_next(DI), BX
-	VMOVDQU X0, (BX)
-	VPCMPB $4, (R8)(CX*1), X1, K1
-	VPCMPB $4, (R9)(CX*1), X0, K2
-	KORW K1, K2, K1
-#else
-	VMOVDQU X0, (BX)
-	VPCMPB $4, (R8)(CX*1), X0, K1
+	MOVQ BX, AX
+	ADDQ windows_next(DI), AX
+	VMOVDQU64 Z17, (AX)
+	VPCMPB $4, (R9)(R11*1), Z17, K2
+	KORQ K1, K2, K1
 #endif
-	KMOVW K1, AX
-	ORL  AX, progress_moved(DX)
+	KMOVQ K1, R12
+	MOVQ $-1, AX
+	CMPL CX, $4
+	JGE  allFour
+	SHLL $4, CX
+	SHLQ CX, AX
+	SHRL $4, CX
+	NOTQ AX
+
+allFour:
+	TESTQ AX, R12
+	JEQ  rests
+	MOVL $1, progress_moved(DX)
+
+rests:
+	ADDQ $256, R10
+	ADDQ $64, BX
+	ADDQ $64, R11
+	SUBL $4, CX
+	JG   sweepFour
 	ADDQ $command__size, R13
 	JMP  next
 
 storeOutput:
-	MOVL command_dest(R13), AX
-	ADDQ Memory_Buffers+Buffers_Outputs(SI), AX
-	VMOVDQU32 Z0, (AX)
-	ADDQ $command__size, R13
-	JMP  next
+	MOVQ Memory_Buffers+Buffers_Outputs(SI), AX
+	VMOVDQU32 Z0, (AX)(R11*1)
+	ADDQ $64, R11
+	JMP  sliceDone
 
 storeExternal:
-	MOVL command_dest(R13), AX
-	ADDQ Memory_Buffers+Buffers_External(SI), AX
-	VMOVDQU32 Z0, (AX)
-	VMOVDQU32 Z2, 64(AX)
-	ADDQ $command__size, R13
-	JMP  next
+	MOVQ Memory_Buffers+Buffers_External(SI), AX
+	VMOVDQU32 Z0, (AX)(R11*1)
+	VMOVDQU32 Z2, 64(AX)(R11*1)
+	ADDQ $128, R11
+	JMP  sliceDone
 
 	// Each lane loads an entry and the one after it.
 table:
-	MOVQ windows_tables(DI), BX
+	MOVQ windows_tables(DI), AX
 	KXNORW K1, K1, K1
 #ifdef WIDE
-	MOVL $-32768, CX
-	VPBROADCASTD CX, Z4
-	VPMAXSD Z4, Z0, Z0
-	VPTERNLOGD $0x55, Z4, Z4, Z5 // 32767
+	VPSLLD $15, Z29, Z4
+	VPSUBD Z29, Z4, Z5 // 2¹⁵ − 1
 	VPMINSD Z5, Z0, Z0
-	VPSUBD Z4, Z0, Z0 // u
+	VPTERNLOGD $0x55, Z5, Z5, Z5 // −2¹⁵
+	VPMAXSD Z5, Z0, Z0
+	VPADDD Z4, Z0, Z0 // u
 	VPSRLD $8, Z0, Z6
 	VPADDD (64*const_constTable)(R12), Z6, Z6
-	VPGATHERDD (BX)(Z6*2), K1, Z7
+	VPGATHERDD (AX)(Z6*2), K1, Z7
 	VPSLLD $24, Z0, Z0
 	VPSRLD $24, Z0, Z0 // l
 	VPSRLD $16, Z7, Z8
@@ -334,8 +482,7 @@ table:
 	VPSRLD $16, Z7, Z7
 	VPSUBD Z7, Z8, Z8
 	VPMULLD Z0, Z8, Z8
-	MOVL $128, CX
-	VPBROADCASTD CX, Z4
+	VPSLLD $7, Z29, Z4
 	VPADDD Z4, Z8, Z8
 	VPSRAD $8, Z8, Z8
 	VPADDD Z7, Z8, Z0
@@ -345,9 +492,10 @@ table:
 	VPMAXSD Z4, Z0, Z0
 	VPSUBD Z4, Z0, Z0
 	VPADDD (64*const_constTable)(R12), Z0, Z6
-	VPGATHERDD (BX)(Z6*2), K1, Z0
+	VPGATHERDD (AX)(Z6*2), K1, Z0
+	VPANDD Z31, Z0, Z0 // an entry is at most 127, and the next one is not wanted
 #endif
-	JMP  store
+	JMP  state
 
 begin:
 	MOVL command_initial(R13), AX
@@ -356,25 +504,19 @@ begin:
 	MOVL command_count(R13), CX
 #ifdef WIDE
 	MOVQ CX, R10
-
-beginPlanes:
-	VMOVDQU (AX), X0
-	VMOVDQU (AX)(R10*1), X1
-	VMOVDQU X0, (R8)(BX*1)
-	VMOVDQU X1, (R9)(BX*1)
-	ADDQ $16, AX
-	ADDQ $16, BX
-	SUBL $16, CX
-	JNE  beginPlanes
-#else
-beginPlane:
-	VMOVDQU (AX), X0
-	VMOVDQU X0, (R8)(BX*1)
-	ADDQ $16, AX
-	ADDQ $16, BX
-	SUBL $16, CX
-	JNE  beginPlane
 #endif
+
+beginStates:
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 Z0, (R8)(BX*1)
+#ifdef WIDE
+	VMOVDQU64 (AX)(R10*1), Z1
+	VMOVDQU64 Z1, (R9)(BX*1)
+#endif
+	ADDQ $64, AX
+	ADDQ $64, BX
+	SUBL $64, CX
+	JNE  beginStates
 	MOVL $0, progress_moved(DX)
 	MOVL $0, progress_sweep(DX)
 	ADDQ $command__size, R13
@@ -386,25 +528,19 @@ end:
 	MOVL command_count(R13), CX
 #ifdef WIDE
 	MOVQ windows_next(DI), R10
-
-endPlanes:
-	VMOVDQU (AX), X0
-	VMOVDQU (AX)(R10*1), X1
-	VMOVDQU X0, (R8)(BX*1)
-	VMOVDQU X1, (R9)(BX*1)
-	ADDQ $16, AX
-	ADDQ $16, BX
-	SUBL $16, CX
-	JNE  endPlanes
-#else
-endPlane:
-	VMOVDQU (AX), X0
-	VMOVDQU X0, (R8)(BX*1)
-	ADDQ $16, AX
-	ADDQ $16, BX
-	SUBL $16, CX
-	JNE  endPlane
 #endif
+
+endStates:
+	VMOVDQU64 (AX), Z0
+	VMOVDQU64 Z0, (R8)(BX*1)
+#ifdef WIDE
+	VMOVDQU64 (AX)(R10*1), Z1
+	VMOVDQU64 Z1, (R9)(BX*1)
+#endif
+	ADDQ $64, AX
+	ADDQ $64, BX
+	SUBL $64, CX
+	JNE  endStates
 	INCQ progress_sweeps(DX)
 	MOVL progress_sweep(DX), AX
 	INCL AX

@@ -113,8 +113,8 @@ func engines(p *Program, s *Streams) map[string]Engine {
 			all[k.Name], _ = k.Pack(p, s)
 		}
 	}
-	for _, l := range []layout{{rows: 16, window: 128}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
-		all[fmt.Sprintf("interpreted %d×%d", l.rows, l.window)] = packWindows(p, s, l, windowKernel{})
+	for _, l := range []layout{{rows: 16, window: 128}, {rows: 16, window: 64, group: 8}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
+		all[fmt.Sprintf("interpreted %d×%d, groups of %d", l.rows, l.window, l.group)] = packWindows(p, s, l, windowKernel{})
 	}
 	return all
 }

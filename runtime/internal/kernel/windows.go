@@ -17,7 +17,8 @@ const lanes = 4
 // layout is the shape of a step, which an instruction set decides, and how inputs lie in memory.
 type layout struct {
 	rows   int // of a slice
-	window int // bytes; at most 256
+	window int // bytes; at most 256; with group a power of two
+	group  int // slices of a command, which share windows; 0: each has a command of its own; see windows_groups.go
 
 	// sourceOrder says that inputs lie where the caller has them, those that are not read included. Else
 	// those that are read lie one after the other.
@@ -68,7 +69,8 @@ type command struct {
 	limit   uint32 // end: K
 	target  uint32 // end: the command of the first slice to sweep
 	segment uint32 // of the schedule; that after the last one for outputs
-	_       [2]uint32
+	slices  uint32 // of a group, at most maxGroup
+	_       uint32
 }
 
 // The constants of a slice: arrays of layout.rows int32, one after the other. Rows that fill up a slice
@@ -98,8 +100,10 @@ type windows struct {
 	program *Program
 
 	commands  []command
-	starts    []uint32 // of every step, its window's position
-	data      []byte   // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
+	segmentAt []uint32 // of every segment, and of the outputs, the first command
+	starts    []uint32 // of every step, its window's position; not with groups
+	visits    []windowVisit
+	data      []byte // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
 	constants []int32
 	initial   []byte   // what the states of loops start from: of each loop one plane, or the low and the high one
 	tables    []uint16 // one after the other, and one entry more, since a kernel may read four bytes at an entry
@@ -110,6 +114,8 @@ type windows struct {
 	plane    int     // bytes from a plane of activations to the next: all positions and a window more
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
+
+	inputBytes int // what the kernel has packed of inputs
 
 	phases []windowPhase // for a team
 	beside int           // bytes that the kernel packed for itself
@@ -147,7 +153,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return w.beside + 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return w.beside + w.inputBytes + 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 
