@@ -42,7 +42,7 @@ func pairSteps(w *windows) {
 	data := make([]byte, 0, len(w.data)+len(w.data)/8)
 	for k := range w.commands {
 		c := &w.commands[k]
-		stride := c.stride(size)
+		stride := uint32(w.stepBytes(c.flags))
 		first, begin := c.start, c.data
 		step := func(t uint32) []byte { return w.data[begin+t*stride:][:stride] }
 		c.start, c.data = uint32(len(starts)), uint32(len(data))
@@ -63,14 +63,6 @@ func pairSteps(w *windows) {
 		}
 	}
 	w.starts, w.data = starts, aligned(data)
-}
-
-// stride returns the bytes of a step of size indices.
-func (c *command) stride(size int) uint32 {
-	if c.flags&flagTwoPlanes != 0 {
-		return uint32(3 * size)
-	}
-	return uint32(2 * size)
 }
 
 // halves are the ways to deal a row's four entries of a step out to two lanes of 16 bits.
