@@ -31,7 +31,7 @@ func TestALoopAtRestTakesOneSweep(t *testing.T) {
 				if a := infer(p, packWordsOf(p, s), mem, &source{}, 2); a.Sweeps != 1 {
 					t.Fatalf("%d sweeps: the test has lost its force", a.Sweeps)
 				}
-				compare(t, rand.New(rand.NewPCG(1, 1)), p, s, 1)
+				compare(t, rand.New(rand.NewPCG(1, 1)), p, s, 1, map[string]int{})
 			})
 		}
 	}
