@@ -21,7 +21,7 @@ func TestTinyModelsStayPortable(t *testing.T) {
 		for _, width := range []quant.Width{quant.Width7, quant.Width14} {
 			c.shape.width = width
 			p, s := randomProgram(rand.New(rand.NewPCG(1, 1)), c.shape)
-			if name, _ := Choose(p, s); (name == Portable) != c.portable {
+			if name, _, _ := Choose(p, s); (name == Portable) != c.portable {
 				t.Errorf("%d inputs, %d rows, %d bits: %s is chosen", p.SourceInputs, len(p.Rows), width, name)
 			}
 		}

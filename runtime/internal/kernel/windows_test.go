@@ -51,7 +51,7 @@ func TestAMoveOfTheUpperPlaneIsAMove(t *testing.T) {
 		if a := infer(p, packWordsOf(p, s), newMemory(packWordsOf(p, s)), &source{}, 2); a.Sweeps != 2 || a.States[0] != uint16(upper) {
 			t.Fatalf("%+v: the test has lost its force", a)
 		}
-		compare(t, rand.New(rand.NewPCG(1, 1)), p, s, 1)
+		compare(t, rand.New(rand.NewPCG(1, 1)), p, s, 1, map[string]int{})
 	}
 }
 
