@@ -6,6 +6,7 @@ import (
 
 	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
+	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
 
 // imageModel has the shape of a fitted FashionMNIST model of 5,000 nonzeros: 784-64-32-16-10, causal.
@@ -28,21 +29,21 @@ func BenchmarkInfer(b *testing.B) {
 	}{{"image", imageModel}, {"loop", loopModel}} {
 		for _, width := range []quant.Width{quant.Width7, quant.Width14} {
 			m := c.model(width)
-			for _, name := range []string{"portable", "in place"} {
-				model := variants(b, m)[name]
-				b.Run(fmt.Sprintf("%s/%d bits/%s", c.name, width, name), func(b *testing.B) { benchmark(b, model, m.Weights.NNZ()) })
+			all := variants(b, m)
+			for _, name := range append(kernel.Names(), kernelInPlace) {
+				for _, point := range []string{fmt.Sprintf("InferQ%d", width), "Infer"} {
+					b.Run(fmt.Sprintf("%s/%d bits/%s/%s", c.name, width, name, point), func(b *testing.B) {
+						benchmark(b, all[name], point, m.Weights.NNZ())
+					})
+				}
 			}
 		}
 	}
 }
 
-// benchmark runs the integer entry point and reports nonzeros per second: of one pass over the weights.
-func benchmark(b *testing.B, model *Model, nonzeros int) {
-	points := entryPoints(b, model)
-	infer := points["InferQ7"]
-	if infer == nil {
-		infer = points["InferQ14"]
-	}
+// benchmark runs an entry point and reports nonzeros per second: of one pass over the weights.
+func benchmark(b *testing.B, model *Model, point string, nonzeros int) {
+	infer := entryPoints(b, model)[point]
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"testing"
+
+	"github.com/sparse-implicit/sim/runtime/internal/kernel"
 )
 
 // everywhere is the hash of what 200 random models answer. It was made on amd64 and has to be the same
@@ -13,7 +15,7 @@ const everywhere = "0d8e0c8dc1651d85358f7227e62d04534f5c1e4ae075c7abbe4c0b55f2e9
 
 func TestTheSameBitsOnEveryArchitecture(t *testing.T) {
 	sums := map[string]string{}
-	for _, name := range []string{"portable", "in place"} {
+	for _, name := range append(kernel.Names(), kernelInPlace) {
 		hash := sha256.New()
 		for seed := range uint64(200) {
 			d := &dice{1<<32 + seed}

@@ -113,14 +113,14 @@ func engines(p *Program, s *Streams) map[string]Engine {
 			all[k.Name], _ = k.Pack(p, s)
 		}
 	}
-	for _, l := range []layout{{rows: 16, window: 128}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
-		all[fmt.Sprintf("interpreted %d×%d", l.rows, l.window)] = packWindows(p, s, l, windowKernel{})
+	for _, l := range []layout{{rows: 16, window: 128}, {rows: 16, window: 64, group: 8}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
+		all[fmt.Sprintf("interpreted %d×%d, groups of %d", l.rows, l.window, l.group)] = packWindows(p, s, l, windowKernel{})
 	}
 	return all
 }
 
-// compare runs a few inputs through every engine and the portable one.
-func compare(t *testing.T, rng *rand.Rand, p *Program, s *Streams, inputs int) {
+// compare runs a few inputs through every engine and the portable one and counts the engines in compared.
+func compare(t *testing.T, rng *rand.Rand, p *Program, s *Streams, inputs int, compared map[string]int) {
 	t.Helper()
 	want := packWordsOf(p, s)
 	all := engines(p, s)
@@ -150,6 +150,9 @@ func compare(t *testing.T, rng *rand.Rand, p *Program, s *Streams, inputs int) {
 			}
 		}
 	}
+	for name := range all {
+		compared[name]++
+	}
 }
 
 func packWordsOf(p *Program, s *Streams) Engine {
@@ -158,7 +161,7 @@ func packWordsOf(p *Program, s *Streams) Engine {
 }
 
 func TestEveryKernelGivesTheBitsOfThePortableOne(t *testing.T) {
-	seen := map[string]int{}
+	seen, compared := map[string]int{}, map[string]int{}
 	programs := 400
 	if testing.Short() {
 		programs = 60
@@ -168,10 +171,11 @@ func TestEveryKernelGivesTheBitsOfThePortableOne(t *testing.T) {
 		shape := randomShape(rng)
 		p, s := randomProgram(rng, shape)
 		seen[fmt.Sprint(shape.width, " bits")]++
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, rng, p, s, 3) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, rng, p, s, 3, compared) })
 		if t.Failed() {
 			t.Fatalf("seed %d: %+v", seed, shape)
 		}
 	}
 	t.Logf("%v", seen)
+	requireCompared(t, compared)
 }

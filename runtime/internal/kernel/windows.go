@@ -17,7 +17,8 @@ const lanes = 4
 // layout is the shape of a step, which an instruction set decides, and how inputs lie in memory.
 type layout struct {
 	rows   int // of a slice
-	window int // bytes; at most 256
+	window int // bytes; at most 256; with group a power of two
+	group  int // slices of a command, which share windows; 0: each has a command of its own; see windows_groups.go
 
 	// sourceOrder says that inputs lie where the caller has them, those that are not read included. Else
 	// those that are read lie one after the other.
@@ -40,7 +41,12 @@ const (
 	flagTable                 // all states are computed through a table, else none
 	flagNegative              // accumulators below zero have a multiplier of their own
 	flagCounts                // a clamp may be a saturation
+	flagHighHalf              // one plane, and all shifts at least highHalf: the high half of acc·M suffices
 )
+
+// highHalf: with one plane |acc·M| < 2⁶², so that for S ≥ 33 t = (h + 2^(S−33)) >> (S−32), h the high half of
+// acc·M, all in 32 bits. Where M leaves room, M and S are packed as M·2^k and S+k with S+k = 33.
+const highHalf = 33
 
 // command is 64 bytes. Positions are bytes from the beginning of a plane of activations.
 type command struct {
@@ -63,11 +69,12 @@ type command struct {
 	limit   uint32 // end: K
 	target  uint32 // end: the command of the first slice to sweep
 	segment uint32 // of the schedule; that after the last one for outputs
-	_       [2]uint32
+	slices  uint32 // of a group, at most maxGroup
+	_       uint32
 }
 
 // The constants of a slice: arrays of layout.rows int32, one after the other. Rows that fill up a slice
-// have all zero but a multiplier of 1 and a shift of 1.
+// have all zero but a multiplier of 1 and a shift of 33.
 const (
 	constBias          = iota
 	constMultiplier    // 1 to 2³¹−1
@@ -93,8 +100,10 @@ type windows struct {
 	program *Program
 
 	commands  []command
-	starts    []uint32 // of every step, its window's position
-	data      []byte   // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
+	segmentAt []uint32 // of every segment, and of the outputs, the first command
+	starts    []uint32 // of every step, its window's position; not with groups
+	visits    []windowVisit
+	data      []byte // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
 	constants []int32
 	initial   []byte   // what the states of loops start from: of each loop one plane, or the low and the high one
 	tables    []uint16 // one after the other, and one entry more, since a kernel may read four bytes at an entry
@@ -106,7 +115,10 @@ type windows struct {
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
 
+	inputBytes int // what the kernel has packed of inputs
+
 	phases []windowPhase // for a team
+	beside int           // bytes that the kernel packed for itself
 	budget int32         // steps after which execute returns, so that the scheduler gets its turn
 	kernel windowKernel
 }
@@ -141,7 +153,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return 64*len(w.commands) + 4*len(w.starts) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return w.beside + w.inputBytes + 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 
@@ -204,7 +216,13 @@ func (w *windows) Quantise(mem *Memory, src []float32) int {
 		return j
 	}
 	mem.Saturations = 0
-	for k := range w.program.Inputs {
+	w.quantiseInputs(mem, src, 0, len(w.program.Inputs))
+	return -1
+}
+
+// quantiseInputs turns the inputs first to end−1, which are finite, into activations.
+func (w *windows) quantiseInputs(mem *Memory, src []float32, first, end int) {
+	for k := first; k < end; k++ {
 		input := &w.program.Inputs[k]
 		q, saturated := quant.InputFromReal(src[input.Source], input.Scale, input.Zero, w.program.Width)
 		w.set(mem, int(w.inputAt[k]), uint16(q))
@@ -212,7 +230,6 @@ func (w *windows) Quantise(mem *Memory, src []float32) int {
 			mem.Saturations++
 		}
 	}
-	return -1
 }
 
 // Gather7 takes integer inputs of a 7-bit model.

@@ -21,7 +21,11 @@ func interpret(w *windows, mem *Memory, p *progress) {
 		case opEnd:
 			w.endSweep(c, mem, p)
 		default:
-			w.slice(c, mem, p)
+			if w.group > 0 {
+				w.slicesOfGroup(c, mem, p)
+			} else {
+				w.slice(c, mem, p)
+			}
 		}
 	}
 }
@@ -50,16 +54,26 @@ func (w *windows) endSweep(c *command, mem *Memory, p *progress) {
 // slice accumulates a slice and does with its accumulators what the command says.
 func (w *windows) slice(c *command, mem *Memory, p *progress) {
 	var s sums
-	row := w.constants[c.constants/4:][:constants*w.rows]
+	w.begin(c, mem, &s)
+	w.accumulate(c, mem, &s)
+	w.finish(c, mem, p, &s)
+}
+
+// begin sets the sums of a slice to what they start from.
+func (w *windows) begin(c *command, mem *Memory, s *sums) {
 	switch {
 	case c.op == opSweep:
-		w.loadExternal(c, mem, &s)
+		w.loadExternal(c, mem, s)
 	case c.flags&flagTwoPlanes == 0:
-		copy(s.low[:w.rows], row[constBias*w.rows:])
+		copy(s.low[:w.rows], w.constants[int(c.constants)/4+constBias*w.rows:])
 	}
-	w.accumulate(c, mem, &s)
+}
+
+// finish does with the sums of a slice what the command says.
+func (w *windows) finish(c *command, mem *Memory, p *progress, s *sums) {
+	row := w.constants[c.constants/4:][:constants*w.rows]
 	if c.op == opExternal {
-		w.storeExternal(c, mem, &s)
+		w.storeExternal(c, mem, s)
 		return
 	}
 	for lane := range w.rows {
@@ -107,28 +121,36 @@ func (w *windows) store(c *command, mem *Memory, p *progress, lane int, q int64)
 
 // accumulate adds the entries of all steps of a slice.
 func (w *windows) accumulate(c *command, mem *Memory, s *sums) {
-	size := lanes * w.rows
-	stride := 2 * size
-	if c.flags&flagTwoPlanes != 0 {
-		stride = 3 * size
-	}
+	stride := w.stepBytes(c.flags)
 	for t := range int(c.steps) {
-		start := int(w.starts[int(c.start)+t])
-		step := w.data[int(c.data)+t*stride:][:stride]
-		for k := range size {
-			at := start + int(step[k])
-			q := int32(mem.Activations8[at])
-			if w.program.Width == quant.Width14 {
-				q |= int32(mem.Activations8[w.plane+at]) << 7
-			}
-			lane := k / lanes
-			if c.flags&flagTwoPlanes == 0 {
-				s.low[lane] += int32(int8(step[size+k])) * q
-				continue
-			}
-			s.high[lane] += int32(int8(step[size+k])) * q
-			s.low[lane] += int32(int8(step[2*size+k])) * q
+		w.step(c, mem, int(w.starts[int(c.start)+t]), w.data[int(c.data)+t*stride:], s)
+	}
+}
+
+// stepBytes returns how many bytes a step takes in windows.data.
+func (w *windows) stepBytes(flags uint32) int {
+	if flags&flagTwoPlanes != 0 {
+		return 3 * lanes * w.rows
+	}
+	return 2 * lanes * w.rows
+}
+
+// step adds the entries of a step whose window lies at start.
+func (w *windows) step(c *command, mem *Memory, start int, step []byte, s *sums) {
+	size := lanes * w.rows
+	for k := range size {
+		at := start + int(step[k])
+		q := int32(mem.Activations8[at])
+		if w.program.Width == quant.Width14 {
+			q |= int32(mem.Activations8[w.plane+at]) << 7
 		}
+		lane := k / lanes
+		if c.flags&flagTwoPlanes == 0 {
+			s.low[lane] += int32(int8(step[size+k])) * q
+			continue
+		}
+		s.high[lane] += int32(int8(step[size+k])) * q
+		s.low[lane] += int32(int8(step[2*size+k])) * q
 	}
 }
 

@@ -22,10 +22,10 @@ func packWindows(p *Program, s *Streams, l layout, k windowKernel) *windows {
 	b.sortRows()
 	b.packTables()
 	for i := range p.Segments {
-		b.segmentIndex = uint32(i)
+		w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(i)
 		b.segment(&p.Segments[i])
 	}
-	b.segmentIndex = uint32(len(p.Segments))
+	w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(len(p.Segments))
 	b.outputs()
 	b.finish()
 	return w
@@ -46,8 +46,11 @@ type windowPacker struct {
 	segmentIndex uint32
 	packed       []byte // becomes windows.data
 
-	lanes [maxRows]span // what is left of the rows of the slice being packed
+	lanes [maxGroup * maxRows]span // what is left of the rows of the slice or group being packed
 }
+
+// packedRoom is about what an entry takes in windows.data, unused lanes included, in bytes.
+const packedRoom = 7
 
 // span is a row's entries from first to end−1.
 type span struct{ first, end int32 }
@@ -55,6 +58,8 @@ type span struct{ first, end int32 }
 func (b *windowPacker) read(s *Streams) {
 	rows, stored := len(b.program.Rows), len(s.Values)
 	b.first, b.at, b.weights = make([]int32, 1, rows+1), make([]uint32, 0, stored), make([]int16, 0, stored)
+	b.packed = make([]byte, 0, packedRoom*stored)
+	b.constants = make([]int32, 0, constants*(rows+(len(b.program.Segments)+1)*b.layout.rows))
 	var at cursor
 	for i := range rows {
 		row := s.row(&at, &b.program.Rows[i])
@@ -102,10 +107,12 @@ func (b *windowPacker) sortRows() {
 	for i := range b.order {
 		b.order[i] = int32(i)
 	}
+	keys := make([]uint64, len(b.order))
+	for i := range b.order {
+		keys[i] = uint64(b.needs(int32(i)))<<32 | uint64(math.MaxInt32-b.length(int32(i)))
+	}
 	sorted := func(rows []int32) {
-		slices.SortFunc(rows, func(x, y int32) int {
-			return cmp.Or(cmp.Compare(b.needs(x), b.needs(y)), cmp.Compare(b.length(y), b.length(x)), cmp.Compare(x, y))
-		})
+		slices.SortFunc(rows, func(x, y int32) int { return cmp.Or(cmp.Compare(keys[x], keys[y]), cmp.Compare(x, y)) })
 	}
 	for _, s := range b.program.Segments {
 		sorted(b.order[s.First:s.End])
@@ -123,11 +130,14 @@ func (b *windowPacker) packTables() {
 	}
 }
 
-// eachSlice cuts rows, sorted, into slices.
+// eachSlice cuts rows, sorted, into slices or groups.
 func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
 	for len(rows) > 0 {
-		end := 1
-		for end < min(len(rows), b.rows) && b.needs(rows[end]) == b.needs(rows[0]) {
+		end, most := 1, b.rows
+		if b.group > 0 {
+			most *= b.groupSize(rows[0])
+		}
+		for end < min(len(rows), most) && b.needs(rows[end]) == b.needs(rows[0]) {
 			end++
 		}
 		visit(rows[:end])
@@ -135,15 +145,26 @@ func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
 	}
 }
 
+// taken returns how many positions the states of a slice take, or those of a group, which stores whole windows.
+func (b *windowPacker) taken(slice []int32) int {
+	if b.group > 0 {
+		return roundTo(len(slice), b.window)
+	}
+	return b.layout.rows
+}
+
 // segment packs a level or a loop and places its states.
 func (b *windowPacker) segment(s *Segment) {
 	rows := b.order[s.First:s.End]
+	if b.group > 0 { // so that a window which a loop or level has just written is one that it stored
+		b.placed = roundTo(b.placed, b.window)
+	}
 	begin, count := b.placed, 0
 	b.eachSlice(rows, func(slice []int32) {
 		for lane, row := range slice {
 			b.stateAt[row] = int32(begin + count + lane)
 		}
-		count += b.layout.rows
+		count += b.taken(slice)
 	})
 	b.placed += count
 	if s.Sweeps > 0 {
@@ -153,7 +174,7 @@ func (b *windowPacker) segment(s *Segment) {
 	at := begin
 	b.eachSlice(rows, func(slice []int32) {
 		b.command(opLevel, slice, math.MaxUint32).dest = uint32(at)
-		at += b.layout.rows
+		at += b.taken(slice)
 	})
 }
 
@@ -162,30 +183,47 @@ func (b *windowPacker) loop(s *Segment, rows []int32, begin, count int) {
 	initial := len(b.initial)
 	b.initial = append(b.initial, make([]byte, count*b.planes())...)
 	b.commands = append(b.commands, command{op: opBegin, dest: uint32(begin), count: uint32(count), initial: uint32(initial)})
-	for _, row := range rows {
-		start, at := b.program.Rows[row].start(), initial+int(b.stateAt[row])-begin
-		b.initial[at] = uint8(start & 0x7F)
-		if b.planes() == 2 {
-			b.initial[at+count] = uint8(start >> 7)
-		}
-	}
 	slot := 0
 	b.eachSlice(rows, func(slice []int32) {
-		b.command(opExternal, slice, uint32(begin)).dest = uint32(slot * externalBytes)
-		slot += b.layout.rows
+		for lane := range b.taken(slice) {
+			start := b.start(slice, lane)
+			b.initial[initial+slot+lane] = uint8(start & 0x7F)
+			if b.planes() == 2 {
+				b.initial[initial+count+slot+lane] = uint8(start >> 7)
+			}
+		}
+		slot += b.taken(slice)
 	})
-	external, target := len(b.commands)-slot/b.layout.rows, len(b.commands)
+	first := len(b.commands)
+	slot = 0
+	b.eachSlice(rows, func(slice []int32) {
+		b.command(opExternal, slice, uint32(begin)).dest = uint32(slot * externalBytes)
+		slot += b.taken(slice)
+	})
+	external, target := first, len(b.commands)
 	slot = 0
 	b.eachSlice(rows, func(slice []int32) {
 		from := b.commands[external].constants
 		c := b.command(opSweep, slice, uint32(begin))
 		c.constants, c.dest, c.next, c.current = from, uint32(slot*externalBytes), uint32(slot), uint32(begin+slot)
-		slot += b.layout.rows
+		slot += b.taken(slice)
 		external++
 	})
 	b.commands = append(b.commands, command{op: opEnd, dest: uint32(begin), count: uint32(count), limit: s.Sweeps, target: uint32(target)})
 	b.next = max(b.next, count)
 	b.sizes.External = max(b.sizes.External, count)
+}
+
+// start returns the value from which a lane of a loop's slice sets out. One that only fills up sets out from
+// what it will compute, lest it seem to move.
+func (b *windowPacker) start(slice []int32, lane int) uint16 {
+	if lane < len(slice) {
+		return b.program.Rows[slice[lane]].start()
+	}
+	if b.needs(slice[0])&flagTable == 0 {
+		return 0
+	}
+	return uint16(quant.LookUp(b.program.Width, b.program.Tables[0], 0))
 }
 
 func (b *windowPacker) outputs() {
@@ -195,7 +233,7 @@ func (b *windowPacker) outputs() {
 			b.outputAt[int(row)-b.program.States] = int32(index + lane)
 		}
 		b.command(opOutput, slice, math.MaxUint32).dest = uint32(4 * index)
-		index += b.layout.rows
+		index += roundTo(len(slice), b.layout.rows)
 	})
 	b.sizes.Outputs = index
 }
@@ -220,14 +258,26 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 		}
 		b.lanes[lane] = entries
 	}
-	b.steps(len(slice), c.flags)
-	c.steps = uint32(len(b.starts)) - c.start
+	if b.group > 0 {
+		b.groupSteps(&c, len(slice))
+	} else {
+		b.steps(len(slice), c.flags)
+		c.steps = uint32(len(b.starts)) - c.start
+	}
 	if op != opSweep {
 		c.constants = uint32(4 * len(b.constants))
-		b.addConstants(slice)
+		for first := 0; first < len(slice); first += b.layout.rows {
+			b.addConstants(slice[first:min(first+b.layout.rows, len(slice))])
+		}
+	}
+	if c.flags&flagTwoPlanes == 0 {
+		c.flags |= flagHighHalf
 	}
 	for _, row := range slice {
 		r := &b.program.Rows[row]
+		if min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) < highHalf {
+			c.flags &^= flagHighHalf
+		}
 		if r.Negative != r.Multiplier {
 			c.flags |= flagNegative
 		}
@@ -260,11 +310,7 @@ func (b *windowPacker) place(entries span) {
 
 // steps deals the entries of b.lanes[:rows] out to steps.
 func (b *windowPacker) steps(rows int, flags uint32) {
-	size := lanes * b.layout.rows
-	stride := 2 * size
-	if flags&flagTwoPlanes != 0 {
-		stride = 3 * size
-	}
+	size, stride := lanes*b.layout.rows, b.stepBytes(flags)
 	for {
 		start := uint32(math.MaxUint32)
 		for _, l := range b.lanes[:rows] {
@@ -282,16 +328,21 @@ func (b *windowPacker) steps(rows int, flags uint32) {
 		for r := range b.lanes[:rows] {
 			l := &b.lanes[r]
 			for k := r * lanes; k < (r+1)*lanes && l.first < l.end && b.at[l.first]-start < uint32(b.window); k++ {
-				step[k] = uint8(b.at[l.first] - start)
-				weight := b.weights[l.first]
-				step[size+k] = uint8(weight)
-				if flags&flagTwoPlanes != 0 {
-					high, low := quant.SplitPlanes(weight)
-					step[size+k], step[2*size+k] = uint8(high), uint8(low)
-				}
+				b.setEntry(step, size, k, start, l.first, flags)
 				l.first++
 			}
 		}
+	}
+}
+
+// setEntry makes an entry the k-th of a step whose window lies at start.
+func (b *windowPacker) setEntry(step []byte, size, k int, start uint32, entry int32, flags uint32) {
+	step[k] = uint8(b.at[entry] - start)
+	weight := b.weights[entry]
+	step[size+k] = uint8(weight)
+	if flags&flagTwoPlanes != 0 {
+		high, low := quant.SplitPlanes(weight)
+		step[size+k], step[2*size+k] = uint8(high), uint8(low)
 	}
 }
 
@@ -306,18 +357,22 @@ func (b *windowPacker) addConstants(slice []int32) {
 	for lane := range n {
 		set := func(k int, value int32) { block[k*n+lane] = value }
 		set(constMultiplier, 1)
-		set(constShift, 1)
+		set(constShift, highHalf)
 		set(constNegative, 1)
-		set(constNegativeShift, 1)
+		set(constNegativeShift, highHalf)
 		if lane >= len(slice) {
 			continue
 		}
 		r := &b.program.Rows[slice[lane]]
+		positive, negative := r.Multiplier, r.Negative
+		if r.Planes == 1 {
+			positive, negative = packedMultiplier(positive), packedMultiplier(negative)
+		}
 		set(constBias, r.Bias)
-		set(constMultiplier, r.Multiplier.M)
-		set(constShift, int32(r.Multiplier.S))
-		set(constNegative, r.Negative.M)
-		set(constNegativeShift, int32(r.Negative.S))
+		set(constMultiplier, positive.M)
+		set(constShift, int32(positive.S))
+		set(constNegative, negative.M)
+		set(constNegativeShift, int32(negative.S))
 		set(constLow, int32(r.Lo)-int32(r.Zero))
 		set(constHigh, int32(r.Hi)-int32(r.Zero))
 		set(constZero, int32(r.Zero))
@@ -327,6 +382,14 @@ func (b *windowPacker) addConstants(slice []int32) {
 			set(constTable, int32(int(r.Table)*b.program.Width.TableLen()))
 		}
 	}
+}
+
+// packedMultiplier returns a multiplier of the same worth whose shift is at least highHalf, if there is one.
+func packedMultiplier(m quant.Multiplier) quant.Multiplier {
+	if m.S < highHalf && int64(m.M)<<(highHalf-m.S) <= quant.MaxMultiplier {
+		return quant.Multiplier{M: m.M << (highHalf - m.S), S: highHalf}
+	}
+	return m
 }
 
 // finish lays the steps out for aligned loads and sizes the buffers: a window may begin at the last
@@ -341,4 +404,6 @@ func (b *windowPacker) finish() {
 // cacheLine is what data is aligned to, in bytes.
 const cacheLine = 64
 
-func roundUp(n int) int { return (n + cacheLine - 1) / cacheLine * cacheLine }
+func roundUp(n int) int { return roundTo(n, cacheLine) }
+
+func roundTo(n, multiple int) int { return (n + multiple - 1) / multiple * multiple }

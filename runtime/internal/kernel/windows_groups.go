@@ -1,0 +1,117 @@
+package kernel
+
+import "math"
+
+// Groups of slices. Where an instruction set has registers for the sums of several slices, a command
+// computes them together, one window after the other: a window is loaded once for all of them and lies at a
+// multiple of its size, and a step costs no more than its indices and weights.
+
+// maxGroup is how many slices of one plane of weights a group has at most; of two planes half as many.
+const maxGroup = 8
+
+// windowVisit is what a group does at one window: of each of its slices so many steps, one slice after the other.
+type windowVisit struct {
+	start  uint32
+	counts [maxGroup]uint8
+}
+
+// slicesOfGroup is slice for all slices of a group: c.count visits from c.start on.
+func (w *windows) slicesOfGroup(c *command, mem *Memory, p *progress) {
+	var s [maxGroup]sums
+	for k := range c.slices {
+		w.begin(w.sliceOf(c, k), mem, &s[k])
+	}
+	data, stride := w.data[c.data:], w.stepBytes(c.flags)
+	for _, visit := range w.visits[c.start:][:c.count] {
+		for k := range c.slices {
+			for range visit.counts[k] {
+				w.step(c, mem, int(visit.start), data, &s[k])
+				data = data[stride:]
+			}
+		}
+	}
+	for k := range c.slices {
+		w.finish(w.sliceOf(c, k), mem, p, &s[k])
+	}
+}
+
+// sliceOf returns the command of a group's slice k, apart from its steps.
+func (w *windows) sliceOf(c *command, k uint32) *command {
+	one, rows := *c, uint32(w.rows)
+	one.constants += k * rows * 4 * constants
+	one.next += k * rows
+	one.current += k * rows
+	switch c.op {
+	case opLevel:
+		one.dest += k * rows
+	case opOutput:
+		one.dest += k * rows * 4
+	default:
+		one.dest += k * rows * externalBytes
+	}
+	return &one
+}
+
+// mostGroupSteps is how many steps a group should have at most: about ten microseconds.
+const mostGroupSteps = 1 << 13
+
+// groupSize returns how many slices a group has at most whose longest row is this one: with few entries all that
+// there is room for, with very many one.
+func (b *windowPacker) groupSize(row int32) int {
+	most := b.group
+	if b.program.Rows[row].Planes == 2 {
+		most /= 2
+	}
+	return max(1, min(most, mostGroupSteps*lanes/max(1, int(b.length(row)))))
+}
+
+// groupSteps deals the entries of b.lanes[:rows] out to visits and steps.
+func (b *windowPacker) groupSteps(c *command, rows int) {
+	c.start, c.slices = uint32(len(b.visits)), uint32(roundTo(rows, b.layout.rows)/b.layout.rows)
+	for {
+		start := uint32(math.MaxUint32)
+		for _, l := range b.lanes[:rows] {
+			if l.first < l.end {
+				start = min(start, b.at[l.first])
+			}
+		}
+		if start == math.MaxUint32 {
+			c.count = uint32(len(b.visits)) - c.start
+			return
+		}
+		visit := windowVisit{start: start &^ uint32(b.window-1)}
+		for first := 0; first < rows; first += b.layout.rows {
+			count := b.visit(visit.start, b.lanes[first:min(first+b.layout.rows, rows)], c.flags)
+			visit.counts[first/b.layout.rows] = uint8(count)
+			c.steps += uint32(count)
+		}
+		b.visits = append(b.visits, visit)
+	}
+}
+
+// visit packs all entries of a slice in the window at start and returns how many steps they take.
+func (b *windowPacker) visit(start uint32, slice []span, flags uint32) int {
+	var ends [maxRows]int32
+	longest, end := int32(0), start+uint32(b.window)
+	for r := range slice {
+		k := slice[r].first
+		for k < slice[r].end && b.at[k] < end {
+			k++
+		}
+		ends[r] = k
+		longest = max(longest, k-slice[r].first)
+	}
+	size, stride := lanes*b.layout.rows, b.stepBytes(flags)
+	count := int(longest+lanes-1) / lanes
+	begin := len(b.packed)
+	b.packed = append(b.packed, make([]byte, count*stride)...)
+	for r := range slice {
+		l := &slice[r]
+		for k := 0; l.first < ends[r]; k++ {
+			step := b.packed[begin+k/lanes*stride:][:stride]
+			b.setEntry(step, size, r*lanes+k%lanes, start, l.first, flags)
+			l.first++
+		}
+	}
+	return count
+}
