@@ -48,7 +48,7 @@ func emulated(t *testing.T, m machine) (g guest, models []string) {
 
 func measuredOn(t *testing.T, g guest, model, kernel string, count int, options ...string) measured {
 	t.Helper()
-	r, err := g.measure(t.Context(), model, kernel, count, options...)
+	r, err := g.measure(t.Context(), model, kernel, integers, count, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestALogIsCountedBlockByBlock(t *testing.T) {
 func TestWhatCannotBeRunIsAnError(t *testing.T) {
 	var output bytes.Buffer
 	absent := filepath.Join(t.TempDir(), "absent.simb")
-	if run(t.Context(), &output, absent, "", 1, false) == nil || run(t.Context(), &output, "", "", 0, false) == nil {
+	if (counting{entry: integers, n: 1}).run(t.Context(), &output, absent) == nil || (counting{entry: integers}).run(t.Context(), &output, "") == nil {
 		t.Error("an absent model or no inferences are accepted")
 	}
 }

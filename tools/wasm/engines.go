@@ -72,7 +72,7 @@ func build(ctx context.Context, folder string) ([]program, error) {
 
 // measure returns the nanoseconds of an inference and the checksum of its outputs.
 func (p program) measure(ctx context.Context, model, kernel string, count, rounds int) (ns int64, checksum string, err error) {
-	line := append(p.line[1:len(p.line):len(p.line)], model, kernel, strconv.Itoa(count), strconv.Itoa(rounds))
+	line := append(p.line[1:len(p.line):len(p.line)], model, kernel, "integers", strconv.Itoa(count), strconv.Itoa(rounds))
 	command := exec.CommandContext(ctx, p.line[0], line...)
 	// node passes its environment on to the program, whose room for it is small.
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
