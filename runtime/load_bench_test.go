@@ -28,7 +28,8 @@ func drawnModel() *simb.Model {
 	return randomModel(&dice{1}, shape{width: quant.Width7, inputs: 784, outputs: 10, density: 6, segments: []simb.Segment{{States: 128}, {States: 64}}})
 }
 
-// BenchmarkLoad is from bytes in memory to a model, and to its first answer, by coding of the file.
+// BenchmarkLoad is from bytes in memory to a model, and to its first answer, packed or in place, by coding of the
+// file.
 func BenchmarkLoad(b *testing.B) {
 	for _, model := range []struct {
 		name string
@@ -56,13 +57,17 @@ func BenchmarkLoad(b *testing.B) {
 				_, err := Load(data)
 				return err
 			})
-			run("answer", func() error {
-				m, err := Load(data)
-				if err != nil {
-					return err
+			answer := func(options ...Option) func() error {
+				return func() error {
+					m, err := Load(data, options...)
+					if err != nil {
+						return err
+					}
+					return m.NewSession().Infer(dst, src)
 				}
-				return m.NewSession().Infer(dst, src)
-			})
+			}
+			run("answer", answer())
+			run("answer in place", answer(WithInPlace()))
 		}
 	}
 }

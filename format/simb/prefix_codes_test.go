@@ -64,6 +64,11 @@ func TestNumbersHaveTheirSymbols(t *testing.T) {
 	if s := symbolOf(math.MaxUint32); s != symbols-1 || bitsBelow(s) != 30 || topOf(s) != 3 {
 		t.Errorf("2³² − 1 has the symbol %d", s)
 	}
+	for v := uint32(1); v < mostHalves; v++ {
+		if uint32(halves[v]) != halfOctave(v) {
+			t.Fatalf("the half octave of %d is %d, the table has %d", v, halfOctave(v), halves[v])
+		}
+	}
 	for v := uint32(1); v < 1<<20; v += 1 + v/64 {
 		if int(halfOctave(v)) != symbolOf(2*v) {
 			t.Fatalf("the half octave of %d is %d, its double has the symbol %d", v, halfOctave(v), symbolOf(2*v))

@@ -20,8 +20,9 @@ func gapSet(columns, left uint32) uint32 { return min(wideSet(columns, left), ga
 
 // halves holds the half octaves of small numbers.
 var halves = func() (table [mostHalves]uint8) {
-	for v := range table[1:] {
-		table[v+1] = uint8(halfOctave(uint32(v + 1)))
+	copy(table[:], []uint8{0, 2, 4, 5})
+	for v := 2; v < len(table)/2; v++ {
+		table[2*v], table[2*v+1] = table[v]+2, table[v]+2 // an octave above
 	}
 	return table
 }()
