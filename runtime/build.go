@@ -37,10 +37,11 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 func (m *Model) pack(streams *kernel.Streams, c config) error {
 	if c.inPlace {
 		m.kernel, m.engine = kernelInPlace, kernel.InPlace(&m.program, streams)
+		m.nanoseconds = kernel.InPlaceCost(&m.program, streams)
 		return nil
 	}
 	if c.kernel == "" {
-		m.kernel, m.engine = kernel.Choose(&m.program, streams)
+		m.kernel, m.engine, m.nanoseconds = kernel.Choose(&m.program, streams)
 		return nil
 	}
 	forced, found := kernel.Find(c.kernel)
@@ -48,7 +49,7 @@ func (m *Model) pack(streams *kernel.Streams, c config) error {
 		return &KernelError{Name: c.kernel, Available: strings.Join(kernel.Names(), ", ")}
 	}
 	m.kernel = forced.Name
-	m.engine, _ = forced.Pack(&m.program, streams)
+	m.engine, m.nanoseconds = forced.Pack(&m.program, streams)
 	return nil
 }
 

@@ -5,6 +5,7 @@
 //	s := m.NewSession()
 //	err = s.Infer(y, u)          // or InferQ7, InferQ14: integers in, integers out
 //	class, err := s.Decide(u)    // the file's decision rule, in integers
+//	err = s.Update(y, changed, values) // WithUpdates: what an Infer of the changed inputs would give, for less
 //
 // LoadSigned takes only files that the owner of a key has signed, WithMinSequence none that is older than
 // allowed. Session.Margin tells how far the inputs may move before a decision can change.

@@ -13,6 +13,8 @@ var (
 	ErrNoDecision = errors.New("the model has no decision rule")
 	ErrSelfTest   = errors.New("the self-test failed") // see SelfTestError
 	ErrKernel     = errors.New("no such kernel")       // see KernelError
+	ErrNoUpdates  = errors.New("the model was not loaded WithUpdates")
+	ErrIndex      = errors.New("no such input") // see IndexError
 )
 
 // LengthError says which slice has the wrong length. It is an ErrLength.
@@ -31,12 +33,17 @@ func (e *LengthError) Unwrap() error { return ErrLength }
 
 // NotFiniteError says which input is NaN or infinite. It is an ErrNotFinite.
 type NotFiniteError struct {
-	Index int // into src
+	Argument string // as the documentation of the method names it; empty: src
+	Index    int    // into it
 }
 
 // Error names the input.
 func (e *NotFiniteError) Error() string {
-	return "src[" + strconv.Itoa(e.Index) + "] is not a finite number; replace it before the inference"
+	argument := e.Argument
+	if argument == "" {
+		argument = "src"
+	}
+	return argument + "[" + strconv.Itoa(e.Index) + "] is not a finite number; replace it before the inference"
 }
 
 // Unwrap returns ErrNotFinite.
@@ -72,3 +79,19 @@ func (e *KernelError) Error() string {
 
 // Unwrap returns ErrKernel.
 func (e *KernelError) Unwrap() error { return ErrKernel }
+
+// IndexError says which of the changed inputs does not exist. It is an ErrIndex.
+type IndexError struct {
+	Position int // in changed
+	Index    int // what stands there
+	Inputs   int // of the model: indices are less
+}
+
+// Error names the index, its place and the range.
+func (e *IndexError) Error() string {
+	return "changed[" + strconv.Itoa(e.Position) + "] = " + strconv.Itoa(e.Index) + ", but the model has " +
+		strconv.Itoa(e.Inputs) + " inputs"
+}
+
+// Unwrap returns ErrIndex.
+func (e *IndexError) Unwrap() error { return ErrIndex }

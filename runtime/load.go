@@ -19,6 +19,8 @@ type config struct {
 	limits  []simb.Option
 	margins bool   // WithMargins
 	least   uint64 // WithMinSequence
+	updates bool   // WithUpdates
+	warm    bool   // WithWarmStart
 	threads int    // WithThreads
 }
 
@@ -108,6 +110,9 @@ func loaded(file *simb.File, c config) (*Model, error) {
 		return nil, err
 	}
 	m.decompressed, m.sequence = decompressed(file), file.Meta().Sequence
+	if c.updates {
+		m.columns = kernel.NewColumns(&m.program, streams, m.engine, m.nanoseconds, c.warm)
+	}
 	if c.margins {
 		m.margins = newMargins(file.Meta(), &m.program, streams, m.bounds)
 	}

@@ -15,6 +15,9 @@ type Model struct {
 	kernel  string
 	threads int
 
+	nanoseconds float64         // what an inference is expected to take
+	columns     *kernel.Columns // nil unless WithUpdates
+
 	inputs       []simb.Input // those that the plan reads
 	sourceInputs int
 	outputScale  float32
@@ -65,13 +68,17 @@ func (m *Model) Width() int { return int(m.program.Width) }
 func (m *Model) MemorySize() int { return m.memory }
 
 // PackedBytes returns what the weights take in memory beside the file, in bytes: what the kernel packed
-// when the model was loaded; with WithInPlace, what had to be decompressed, 0 for raw streams. Parameters
-// of rows and inputs, some dozens of bytes each, come on top in either case.
+// when the model was loaded; with WithInPlace, what had to be decompressed, 0 for raw streams; and
+// what WithUpdates packed. Parameters of rows and inputs, some dozens of bytes each, come on top in any case.
 func (m *Model) PackedBytes() int {
+	packed := m.engine.Bytes()
 	if m.kernel == kernelInPlace {
-		return m.decompressed
+		packed = m.decompressed
 	}
-	return m.engine.Bytes()
+	if m.columns != nil {
+		packed += m.columns.Bytes()
+	}
+	return packed
 }
 
 // MACs returns the number of multiply-accumulates that no inference exceeds.

@@ -14,6 +14,7 @@ type Session struct {
 	model   *Model
 	memory  kernel.Memory
 	outputs [outputChunk]int32
+	updates *updates // nil unless the model was loaded WithUpdates
 
 	dismissal runtime.Cleanup // of the memory's team
 }
@@ -70,6 +71,7 @@ func (s *Session) InferQ7(dst []int32, src []uint8) error {
 		return err
 	}
 	s.model.engine.Gather7(&s.memory, src)
+	s.updates.remember7(src)
 	s.states()
 	s.nextOutputs(dst)
 	return nil
@@ -85,6 +87,7 @@ func (s *Session) InferQ14(dst []int32, src []uint16) error {
 		return err
 	}
 	s.model.engine.Gather14(&s.memory, src)
+	s.updates.remember14(src)
 	s.states()
 	s.nextOutputs(dst)
 	return nil
@@ -150,8 +153,10 @@ func (s *Session) check(outputs, inputs int) error {
 // quantise turns real inputs into the activations that the plan reads and starts to count saturations.
 func (s *Session) quantise(src []float32) error {
 	if j := s.model.engine.Quantise(&s.memory, src); j >= 0 {
+		s.updates.disturbed()
 		return &NotFiniteError{Index: j}
 	}
+	s.updates.rememberReals(src)
 	return nil
 }
 

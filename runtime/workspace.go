@@ -39,7 +39,7 @@ func (m *Model) NewSession() *Session {
 }
 
 // NewSessionWith returns a session that works in the caller's memory and allocates nothing else than
-// the Session itself. A buffer whose length is not that of WorkspaceSize is a *LengthError.
+// the Session itself and, for a model loaded WithUpdates, UpdateBytes() more. A buffer whose length is not that of WorkspaceSize is a *LengthError.
 func (m *Model) NewSessionWith(w *Workspace) (*Session, error) {
 	size := m.WorkspaceSize()
 	for _, buffer := range [...]struct {
@@ -61,7 +61,7 @@ func (m *Model) NewSessionWith(w *Workspace) (*Session, error) {
 }
 
 func (m *Model) session(w *Workspace) *Session {
-	s := &Session{model: m, memory: kernel.Memory{Buffers: kernel.Buffers(*w)}}
+	s := &Session{model: m, memory: kernel.Memory{Buffers: kernel.Buffers(*w)}, updates: m.newUpdates()}
 	if m.threads > 1 {
 		s.recruit()
 	}

@@ -79,35 +79,20 @@ func (e *inPlace[T]) Outputs(mem *Memory, dst []int32) {
 	mem.output += len(dst)
 }
 
-// sum walks one row and returns Σ w·q over its columns from first to end−1; the cursor moves on to the
-// next row. It is rowReader's loop with everything in registers: three times as fast (BenchmarkInfer).
-func (e *inPlace[T]) sum(at *cursor, row *Row, q []T, first, end int) int64 {
+// sum walks one row and returns Σ w·q over its columns from first to end−1, for one plane modulo 2³²; the
+// cursor moves on to the next row.
+func (e *inPlace[T]) sum(at *cursor, row *Row, q []T, first, end int) (sum int64) {
 	length, lengths := uvarint(e.streams.Lengths, at.lengths)
-	gaps, gap := e.streams.Gaps, at.gaps
 	values := e.streams.Values[at.values : at.values+length]
-	var low []byte
-	if row.Planes == 2 {
-		low = e.streams.Low[at.low : at.low+length]
+	read := 0
+	if row.Planes == 1 {
+		var sum32 int32
+		sum32, read = walk32(e.streams.Gaps[at.gaps:], values, q[first:end], -first)
+		sum = int64(sum32)
+	} else {
+		sum, read = walk64(e.streams.Gaps[at.gaps:], values, e.streams.Low[at.low:at.low+length], q[first:end], -first)
+		at.low += length
 	}
-	q = q[first:end]
-	var sum int64
-	column := -1 - first // within q
-	for k, v := range values {
-		distance := int(gaps[gap])
-		gap++
-		if distance >= 0x80 {
-			distance, gap = uvarint(gaps, gap-1)
-		}
-		column += 1 + distance
-		if uint(column) >= uint(len(q)) {
-			continue
-		}
-		weight := int32(int8(v))
-		if low != nil {
-			weight = weight<<7 + int32(int8(low[k]))
-		}
-		sum += int64(weight * int32(q[column]))
-	}
-	*at = cursor{lengths: lengths, gaps: gap, values: at.values + length, low: at.low + len(low)}
+	at.lengths, at.gaps, at.values = lengths, at.gaps+read, at.values+length
 	return sum
 }

@@ -78,17 +78,41 @@ func (in inputs[T]) Gather14(mem *Memory, src []uint16) {
 	gather(in.program, mem, mem.Activations16, src, uint16(quant.Width14.Max()))
 }
 
-// gather copies the integers of the inputs that are read.
+// gather copies the integers of the inputs that are read: eight at a time where they follow each other in
+// src, as their sources ascend when the last is seven after the first, and none has to be clamped. largest is
+// 2^b − 1.
 func gather[T Activation](p *Program, mem *Memory, activations, src []T, largest T) {
+	inputs := p.Inputs
+	activations = activations[:len(inputs)]
 	mem.Saturations = 0
-	for k := range p.Inputs {
-		q := src[p.Inputs[k].Source]
+	k := 0
+	for ; k <= len(inputs)-8; k += 8 {
+		next, to := inputs[k:k+8:k+8], activations[k:k+8:k+8]
+		first := int(next[0].Source)
+		if int(next[7].Source) == first+7 {
+			q := src[first : first+8 : first+8]
+			if q[0]|q[1]|q[2]|q[3]|q[4]|q[5]|q[6]|q[7] <= largest {
+				*(*[8]T)(to) = [8]T(q)
+				continue
+			}
+		}
+		mem.Saturations += gatherEach(next, to, src, largest)
+	}
+	mem.Saturations += gatherEach(inputs[k:], activations[k:], src, largest)
+}
+
+// gatherEach copies the integers of some inputs one by one and returns how many were clamped.
+func gatherEach[T Activation](inputs []Input, activations, src []T, largest T) (saturations uint64) {
+	activations = activations[:len(inputs)]
+	for k := range inputs {
+		q := src[inputs[k].Source]
 		if q > largest {
 			q = largest
-			mem.Saturations++
+			saturations++
 		}
 		activations[k] = q
 	}
+	return saturations
 }
 
 // SetInputs takes the inputs that are read.

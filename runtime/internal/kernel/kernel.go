@@ -112,6 +112,14 @@ type Engine interface {
 	// Outputs computes the next len(dst) outputs after States, beginning with output 0.
 	Outputs(mem *Memory, dst []int32)
 
+	// Resume is States from segment k of the program on, or from an earlier one, which it returns; what is before
+	// stands in the activations. It adds to Sweeps and Saturations. The last k, behind all segments, only
+	// prepares Outputs.
+	Resume(mem *Memory, k int) int
+
+	// Set stores activation j, an input or a state: after an inference has begun.
+	Set(mem *Memory, j int, q uint16)
+
 	// CopyStates stores the states in dst, in the program's order.
 	CopyStates(mem *Memory, dst []uint16)
 
@@ -157,13 +165,13 @@ func Find(name string) (Kernel, bool) {
 }
 
 // Choose packs a program for the best kernel that this processor can run and the portable one, keeps
-// the faster by their own estimates and returns it with its name.
-func Choose(p *Program, s *Streams) (string, Engine) {
+// the faster by their own estimates and returns it with its name and its estimate.
+func Choose(p *Program, s *Streams) (string, Engine, float64) {
 	best := kernels[slices.IndexFunc(kernels, func(k Kernel) bool { return k.Usable() })]
 	engine, cost := best.Pack(p, s)
 	if best.Name == Portable || cost <= portableCost(p, s) {
-		return best.Name, engine
+		return best.Name, engine, cost
 	}
-	engine, _ = packPortable(p, s)
-	return Portable, engine
+	engine, cost = packPortable(p, s)
+	return Portable, engine, cost
 }

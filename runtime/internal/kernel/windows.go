@@ -100,6 +100,7 @@ type windows struct {
 	program *Program
 
 	commands  []command
+	segmentAt []uint32 // of every segment, and of the outputs, the first command
 	starts    []uint32 // of every step, its window's position; not with groups
 	visits    []windowVisit
 	data      []byte // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
@@ -113,6 +114,8 @@ type windows struct {
 	plane    int     // bytes from a plane of activations to the next: all positions and a window more
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
+
+	inputBytes int // what the kernel has packed of inputs
 
 	phases []windowPhase // for a team
 	beside int           // bytes that the kernel packed for itself
@@ -150,7 +153,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return w.beside + 64*len(w.commands) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return w.beside + w.inputBytes + 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 

@@ -22,10 +22,10 @@ func packWindows(p *Program, s *Streams, l layout, k windowKernel) *windows {
 	b.sortRows()
 	b.packTables()
 	for i := range p.Segments {
-		b.segmentIndex = uint32(i)
+		w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(i)
 		b.segment(&p.Segments[i])
 	}
-	b.segmentIndex = uint32(len(p.Segments))
+	w.segmentAt, b.segmentIndex = append(w.segmentAt, uint32(len(w.commands))), uint32(len(p.Segments))
 	b.outputs()
 	b.finish()
 	return w

@@ -1,0 +1,131 @@
+//go:build !noasm && !purego
+
+package kernel
+
+import (
+	"unsafe"
+
+	"github.com/sparse-implicit/sim/format/quant"
+	"golang.org/x/sys/cpu"
+)
+
+// The kernels for NEON: with dot products of bytes (ARMv8.2 and what has them before), and without.
+func init() {
+	kernels = append([]Kernel{
+		{Name: "neon-dot", Usable: func() bool { return cpu.ARM64.HasASIMD && cpu.ARM64.HasASIMDDP }, Pack: packNEONDot},
+		{Name: "neon", Usable: func() bool { return cpu.ARM64.HasASIMD }, Pack: packNEON},
+	}, kernels...)
+}
+
+// layoutNEON has steps of 8 rows, for which one window of three registers serves two permutations.
+var layoutNEON = layout{rows: 8, window: 48, sourceOrder: true}
+
+// Flags as the numbers of their bits.
+const (
+	twoPlanesBit = 0
+	tableBit     = 1
+	negativeBit  = 2
+	countsBit    = 3
+)
+
+// It does not compile when a flag has another bit.
+var _ [0]struct{} = [flagTwoPlanes ^ 1<<twoPlanesBit | flagTable ^ 1<<tableBit | flagNegative ^ 1<<negativeBit | flagCounts ^ 1<<countsBit]struct{}{}
+
+func packNEONDot(p *Program, s *Streams) (Engine, float64) {
+	w := packNEONWindows(p, s, executeNEONDot)
+	return w, costNEON(w)
+}
+
+func packNEON(p *Program, s *Streams) (Engine, float64) {
+	w := packNEONWindows(p, s, executeNEON)
+	pairOff(w)
+	return w, costNEON(w)
+}
+
+// packNEONWindows packs what both kernels have in common.
+func packNEONWindows(p *Program, s *Streams, execute func(*windows, *Memory, *progress)) *windows {
+	w := packWindows(p, s, layoutNEON, windowKernel{})
+	negateShifts(w)
+	in := packNEONInputs(w)
+	w.kernel = windowKernel{execute: execute, quantise: in.quantise, gather7: in.gather7, gather14: in.gather14}
+	return w
+}
+
+// costNEON estimates the nanoseconds of an inference.
+func costNEON(w *windows) float64 { return 0 }
+
+// negateShifts makes the shifts what the instruction for shifts by a register wants: negative ones go right.
+func negateShifts(w *windows) {
+	for first := 0; first < len(w.constants); first += constants * w.rows {
+		row := w.constants[first:]
+		for lane := range w.rows {
+			row[constShift*w.rows+lane] *= -1
+			row[constNegativeShift*w.rows+lane] *= -1
+		}
+	}
+}
+
+// pairOff sorts the bytes of every register of indices and of weights: of the four rows of a register first
+// the entries 0 and 1 of each, then the entries 2 and 3.
+func pairOff(w *windows) {
+	for k := 0; k < len(w.data); k += 16 {
+		var sorted [16]byte
+		for entry, b := range w.data[k:][:16] {
+			row, e := entry/lanes, entry%lanes
+			sorted[8*(e/2)+2*row+e%2] = b
+		}
+		copy(w.data[k:], sorted[:])
+	}
+}
+
+// neonFrame is what the assembly knows of a model and its memory.
+type neonFrame struct {
+	commands    *command
+	starts      *uint32
+	data        *byte
+	constants   *int32
+	initial     *byte
+	tables      *uint16
+	activations *uint8
+	next        *uint8
+	external    *int64
+	outputs     *int32
+	progress    *progress
+	plane       int // bytes from a plane of activations to the next
+	nextPlane   int // the same of next
+	wide        int // 1: activations of 14 bits, 0: of 7
+}
+
+func newNEONFrame(w *windows, mem *Memory, p *progress) neonFrame {
+	f := neonFrame{
+		commands: unsafe.SliceData(w.commands), starts: unsafe.SliceData(w.starts), data: unsafe.SliceData(w.data),
+		constants: unsafe.SliceData(w.constants), initial: unsafe.SliceData(w.initial), tables: unsafe.SliceData(w.tables),
+		activations: unsafe.SliceData(mem.Activations8), next: unsafe.SliceData(mem.Next8),
+		external: unsafe.SliceData(mem.External), outputs: unsafe.SliceData(mem.Outputs),
+		progress: p, plane: w.plane, nextPlane: w.next,
+	}
+	if w.program.Width == quant.Width14 {
+		f.wide = 1
+	}
+	return f
+}
+
+func executeNEONDot(w *windows, mem *Memory, p *progress) {
+	f := newNEONFrame(w, mem, p)
+	runNEONDot(&f)
+}
+
+func executeNEON(w *windows, mem *Memory, p *progress) {
+	f := newNEONFrame(w, mem, p)
+	runNEON(&f)
+}
+
+// runNEONDot is interpret, for a model packed by packNEONDot.
+//
+//go:noescape
+func runNEONDot(f *neonFrame)
+
+// runNEON is interpret, for a model packed by packNEON.
+//
+//go:noescape
+func runNEON(f *neonFrame)
