@@ -33,7 +33,7 @@ func BenchmarkInfer(b *testing.B) {
 			for _, name := range append(kernel.Names(), kernelInPlace) {
 				for _, point := range []string{fmt.Sprintf("InferQ%d", width), "Infer"} {
 					b.Run(fmt.Sprintf("%s/%d bits/%s/%s", c.name, width, name, point), func(b *testing.B) {
-						benchmarkPoint(b, all[name], point, m.Weights.NNZ())
+						benchmark(b, all[name], point, m.Weights.NNZ())
 					})
 				}
 			}
@@ -41,13 +41,8 @@ func BenchmarkInfer(b *testing.B) {
 	}
 }
 
-// benchmark runs the integer entry point.
-func benchmark(b *testing.B, model *Model, nonzeros int) {
-	benchmarkPoint(b, model, fmt.Sprintf("InferQ%d", model.Width()), nonzeros)
-}
-
-// benchmarkPoint runs an entry point and reports nonzeros per second: of one pass over the weights.
-func benchmarkPoint(b *testing.B, model *Model, point string, nonzeros int) {
+// benchmark runs an entry point and reports nonzeros per second: of one pass over the weights.
+func benchmark(b *testing.B, model *Model, point string, nonzeros int) {
 	infer := entryPoints(b, model)[point]
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -35,6 +35,9 @@ const (
 	probePackage = "github.com/sparse-implicit/sim/tools/internal/probe"
 	inPlace      = "in place"
 	portable     = "portable"
+
+	integers = "integers" // entries of the probe
+	reals    = "reals"
 )
 
 // errNoEmulator says that qemu for an architecture is not installed.
@@ -100,15 +103,15 @@ func (m measured) perInference() float64 {
 	return float64(total) / float64(m.count)
 }
 
-// measure counts the instructions of so many inferences. options are for qemu.
-func (g guest) measure(ctx context.Context, model, kernel string, count int, options ...string) (measured, error) {
+// measure counts the instructions of so many inferences. entry is the probe's, options are for qemu.
+func (g guest) measure(ctx context.Context, model, kernel, entry string, count int, options ...string) (measured, error) {
 	log, writing, err := os.Pipe()
 	if err != nil {
 		return measured{}, err
 	}
 	defer log.Close()
 	options = append(options, "-d", "in_asm,exec,nochain", "-D", "/proc/self/fd/3")
-	command := g.command(ctx, options, model, kernel, strconv.Itoa(count))
+	command := g.command(ctx, options, model, kernel, entry, strconv.Itoa(count))
 	command.ExtraFiles = []*os.File{writing}
 	var output, failed bytes.Buffer
 	command.Stdout, command.Stderr = &output, &failed

@@ -4,6 +4,7 @@
 //	go run ./tools/instructions                          the model of simbtest.Image, 7 and 14 bits
 //	go run ./tools/instructions -model model.simb        a compiled model
 //	go run ./tools/instructions -arch arm64 -functions   one architecture, with what each function takes
+//	go run ./tools/instructions -reals                   inputs and outputs as float32: Infer
 //
 // It needs Debian's qemu-user-static; architectures without an emulator are left out, saying so. The probe
 // (tools/internal/probe) runs under qemu, which logs the blocks that it executes; what its first thread does
@@ -37,20 +38,33 @@ func main() {
 	model := flag.String("model", "", "compiled model; without it one of the shape of an image classifier")
 	arch := flag.String("arch", "", "GOARCH; without it all")
 	n := flag.Int("n", 20, "inferences to count")
+	asReals := flag.Bool("reals", false, "count Infer, with its conversions, in place of InferQ7 and InferQ14")
 	functions := flag.Bool("functions", false, "print what each function takes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, *model, *arch, *n, *functions); err != nil {
+	c := counting{arch: *arch, entry: integers, n: *n, functions: *functions}
+	if *asReals {
+		c.entry = reals
+	}
+	if err := c.run(ctx, os.Stdout, *model); err != nil {
 		fmt.Fprintln(os.Stderr, "instructions:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, output io.Writer, model, arch string, n int, functions bool) error {
-	if n < 1 {
-		return fmt.Errorf("-n %d: give at least 1", n)
+// counting is what the flags say.
+type counting struct {
+	arch      string // empty: all
+	entry     string // of the probe
+	n         int    // inferences
+	functions bool
+}
+
+func (c counting) run(ctx context.Context, output io.Writer, model string) error {
+	if c.n < 1 {
+		return fmt.Errorf("-n %d: give at least 1", c.n)
 	}
 	folder, err := os.MkdirTemp("", "instructions")
 	if err != nil {
@@ -65,7 +79,7 @@ func run(ctx context.Context, output io.Writer, model, arch string, n int, funct
 	}
 	fmt.Fprintf(output, "%-8s %-12s %-14s %5s %9s %13s %12s\n", "arch", "cpu", "kernel", "bits", "nonzeros", "instructions", "per nonzero")
 	for _, file := range files {
-		if err := table(ctx, output, folder, file, arch, n, functions); err != nil {
+		if err := c.table(ctx, output, folder, file); err != nil {
 			return err
 		}
 	}
@@ -89,7 +103,7 @@ func images(folder string) (files []string, err error) {
 }
 
 // table prints the lines of one model.
-func table(ctx context.Context, output io.Writer, folder, file, arch string, n int, functions bool) error {
+func (c counting) table(ctx context.Context, output io.Writer, folder, file string) error {
 	bits, nonzeros, err := describe(file)
 	if err != nil {
 		return err
@@ -98,7 +112,7 @@ func table(ctx context.Context, output io.Writer, folder, file, arch string, n i
 	for _, m := range machines {
 		first := m.arch != before
 		before = m.arch
-		if arch != "" && arch != m.arch {
+		if c.arch != "" && c.arch != m.arch {
 			continue
 		}
 		g, err := m.build(ctx, folder)
@@ -117,7 +131,7 @@ func table(ctx context.Context, output io.Writer, folder, file, arch string, n i
 			if !first && (kernel == portable || kernel == inPlace) {
 				continue
 			}
-			r, err := g.measure(ctx, file, kernel, n)
+			r, err := g.measure(ctx, file, kernel, c.entry, c.n)
 			if err != nil {
 				return err
 			}
@@ -128,7 +142,7 @@ func table(ctx context.Context, output io.Writer, folder, file, arch string, n i
 				return fmt.Errorf("%s on %s %s gives other outputs than the kernels before it: checksum %s, %s", kernel, m.arch, m.cpu, r.checksum, checksum)
 			}
 			fmt.Fprintf(output, "%-8s %-12s %-14s %5d %9d %13.0f %12.2f\n", m.arch, m.cpu, kernel, bits, nonzeros, r.perInference(), r.perInference()/float64(nonzeros))
-			if functions {
+			if c.functions {
 				printFunctions(output, r)
 			}
 		}

@@ -45,23 +45,59 @@ func (in inputs[T]) Quantise(mem *Memory, src []float32) int {
 	if j := firstNotFinite(src); j >= 0 {
 		return j
 	}
-	q := activations[T](mem)
-	mem.Saturations = 0
-	for k := range in.program.Inputs {
-		input := &in.program.Inputs[k]
-		value, saturated := quant.InputFromReal(src[input.Source], input.Scale, input.Zero, in.program.Width)
-		q[k] = T(value)
-		if saturated {
-			mem.Saturations++
-		}
-	}
+	mem.Saturations = quantise(in.program, activations[T](mem), src)
 	return -1
+}
+
+// quantise gives what quant.InputFromReal gives, in most cases without its division and its floor, which
+// small processors have not got or wait for (tools/instructions -reals).
+//
+// With r = 1/s rounded, u·r rounded differs from u/s rounded by at most 3·2⁻⁵³·|u/s|, and ½ is added to either
+// with an error of at most 2⁻⁵³·(|u/s|+½): below quickRange by less than 2⁻²⁰ together. So if x = u·r + ½ is
+// farther than quickGuard from every integer, then floor(x) = floor(u/s + ½).
+func quantise[T Activation](p *Program, activations []T, src []float32) (saturations uint64) {
+	const quickRange, quickGuard = 1 << 30, 0x1p-20
+	inputs, largest := p.Inputs, p.Width.Max()
+	activations = activations[:len(inputs)]
+	scale, inverse := float32(0), 0.0 // most models have one scale for many inputs
+	for k := range inputs {
+		in := &inputs[k]
+		if in.Scale != scale {
+			scale, inverse = in.Scale, 1/float64(in.Scale)
+		}
+		u := src[in.Source]
+		x := float64(float64(u)*inverse) + 0.5
+		if math.Abs(x) < quickRange && in.Zero > -quickRange && in.Zero < quickRange {
+			t := int32(x) // toward zero
+			above := x - float64(t)
+			if above < 0 {
+				above++
+				t--
+			}
+			if above > quickGuard && above < 1-quickGuard {
+				q := t + in.Zero
+				if clamped := min(max(q, 0), largest); clamped != q {
+					q = clamped
+					saturations++
+				}
+				activations[k] = T(q)
+				continue
+			}
+		}
+		q, saturated := quant.InputFromReal(u, in.Scale, in.Zero, p.Width)
+		if saturated {
+			saturations++
+		}
+		activations[k] = T(q)
+	}
+	return saturations
 }
 
 // firstNotFinite returns the index of the first NaN or infinity, or −1.
 func firstNotFinite(src []float32) int {
+	const exponent = 0x7F800000 // all ones in what is not finite
 	for j, u := range src {
-		if math.Float32bits(u)&0x7F800000 == 0x7F800000 {
+		if math.Float32bits(u)&exponent == exponent {
 			return j
 		}
 	}
