@@ -151,7 +151,7 @@ func Compile(m *model.Model, o Options) ([]byte, *Report, error) {
 	compiled := program.Model()
 	compiled.Weights = compiled.Weights.Compact()
 	compiled.SourceHash, compiled.Compiler, compiled.Sequence = o.SourceHash, Version, o.Sequence
-	if loops, _ := compiled.LoopStates(); loops == 0 && o.Codec == simb.CodecPacked {
+	if loops, _ := compiled.LoopStates(); loops == 0 && o.Codec.Packs() {
 		compiled.Certificates = compiled.Certificates.Derive()
 	}
 	data, err := simb.Encode(compiled, simb.EncodeOptions{Codec: o.Codec})

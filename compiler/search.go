@@ -8,7 +8,6 @@ import (
 	"github.com/sparse-implicit/sim/compiler/internal/pass"
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/quant"
-	"github.com/sparse-implicit/sim/format/simb"
 )
 
 // Models of few inputs that no data shaped are measured on samples of their box; boxSamples of them, a
@@ -288,7 +287,7 @@ func bisect(total int, best *candidate, limit float64, with func(count int) *can
 // asked for.
 func (s *search) prove(c *candidate, report *Report) error {
 	o := s.options
-	if o.Codec == simb.CodecPacked { // only now: how a file is stored must not change its integers
+	if o.Codec.Packs() { // only now: how a file is stored must not change its integers
 		report.Passes = report.Passes[:len(report.Passes)-1]
 		limit := o.MaxError
 		if o.Prove.On {

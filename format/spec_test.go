@@ -12,7 +12,7 @@ import (
 	"github.com/sparse-implicit/sim/format/simb/simbtest"
 )
 
-// TestSpecificationSuffices compiles a reader in C that was written from SPEC.md and PACKED.md alone and compares what
+// TestSpecificationSuffices compiles a reader in C that was written from SPEC.md, PACKED.md and PREFIX.md alone and compares what
 // it computes with the self-test of every golden that it can read, and of random models.
 func TestSpecificationSuffices(t *testing.T) {
 	gcc, err := exec.LookPath("gcc")
@@ -29,8 +29,8 @@ func TestSpecificationSuffices(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no goldens: %v", err)
 	}
-	for seed := range uint64(20) {
-		codec := []simb.Codec{simb.CodecRaw, simb.CodecPacked}[seed%2]
+	for seed := range uint64(30) {
+		codec := []simb.Codec{simb.CodecRaw, simb.CodecPacked, simb.CodecPrefix}[seed%3]
 		data, err := simb.Encode(simbtest.Random(simbtest.NewRand(seed), simbtest.Options{SelfTests: 2}), simb.EncodeOptions{Codec: codec})
 		if err != nil {
 			t.Fatal(err)

@@ -30,6 +30,7 @@ func variants(t testing.TB, m *simb.Model) map[string]*Model {
 	add(kernelInPlace+", coded", coded, WithInPlace())
 	if len(m.Inputs) < 1<<15 { // thousands of inputs that are all alike pack into fewer bytes than a reader lets expand so far
 		add(kernelInPlace+", packed", encode(t, m, simb.CodecPacked), WithInPlace())
+		add(kernelInPlace+", prefix", encode(t, m, simb.CodecPrefix), WithInPlace())
 	}
 	return all
 }

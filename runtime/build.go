@@ -26,6 +26,9 @@ func newModel(m *simb.Model, streams *kernel.Streams, macs uint64, c config) (*M
 	if err := model.pack(streams, c); err != nil {
 		return nil, err
 	}
+	if c.batches {
+		model.batch = kernel.PackBatch(&model.program, streams, model.engine, model.kernel)
+	}
 	if c.threads > 1 {
 		kernel.Divide(model.engine)
 		model.threads = c.threads

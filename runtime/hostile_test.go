@@ -102,7 +102,7 @@ func TestMutatedFilesAreRefusedOrRun(t *testing.T) {
 	rng := simbtest.NewRand(3)
 	var valid [][]byte
 	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
-		for _, codec := range []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked} {
+		for _, codec := range []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked, simb.CodecPrefix} {
 			valid = append(valid, encode(t, simbtest.Random(rng, simbtest.Options{Width: width, Inputs: 5, States: 12, Outputs: 3, SelfTests: 1}), codec))
 		}
 	}

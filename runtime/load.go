@@ -22,6 +22,7 @@ type config struct {
 	updates bool   // WithUpdates
 	warm    bool   // WithWarmStart
 	threads int    // WithThreads
+	batches bool   // WithBatches
 }
 
 // Option changes what Load does.

@@ -46,7 +46,7 @@ func TestNothingWritesToTheFile(t *testing.T) {
 		m.Decision = DecideArgmax
 		plan := randomPlan(&dice{1}, m)
 		want := oracle(m, plan)
-		for shift, codec := range []simb.Codec{simb.CodecRaw, simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked} {
+		for shift, codec := range []simb.Codec{simb.CodecRaw, simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked, simb.CodecPrefix} {
 			data := mapReadOnly(t, encode(t, m, codec), shift)
 			for _, options := range [][]Option{nil, {WithInPlace()}} {
 				model, err := Load(data, options...)

@@ -14,6 +14,7 @@ type Model struct {
 	engine  kernel.Engine
 	kernel  string
 	threads int
+	batch   *kernel.Batch // nil unless WithBatches, where the kernel has something for them
 
 	nanoseconds float64         // what an inference is expected to take
 	columns     *kernel.Columns // nil unless WithUpdates
@@ -69,7 +70,7 @@ func (m *Model) MemorySize() int { return m.memory }
 
 // PackedBytes returns what the weights take in memory beside the file, in bytes: what the kernel packed
 // when the model was loaded; with WithInPlace, what had to be decompressed, 0 for raw streams; and
-// what WithUpdates packed. Parameters of rows and inputs, some dozens of bytes each, come on top in any case.
+// what WithUpdates and WithBatches packed. Parameters of rows and inputs, some dozens of bytes each, come on top in any case.
 func (m *Model) PackedBytes() int {
 	packed := m.engine.Bytes()
 	if m.kernel == kernelInPlace {
@@ -77,6 +78,9 @@ func (m *Model) PackedBytes() int {
 	}
 	if m.columns != nil {
 		packed += m.columns.Bytes()
+	}
+	if m.batch != nil {
+		packed += m.batch.Bytes()
 	}
 	return packed
 }

@@ -31,7 +31,7 @@ func BenchmarkUpdate(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Run(fmt.Sprintf("%s/%s/full", c.name, name), func(b *testing.B) { benchmark(b, model, m.Weights.NNZ()) })
+			b.Run(fmt.Sprintf("%s/%s/full", c.name, name), func(b *testing.B) { benchmark(b, model, "InferQ7", m.Weights.NNZ()) })
 			for _, move := range []string{"far", "near"} {
 				b.Run(fmt.Sprintf("%s/%s/%s", c.name, name, move), func(b *testing.B) { benchmarkUpdates(b, model, c.percent, move == "far") })
 			}

@@ -151,7 +151,7 @@ func TestThereIsAGoldenOfEveryKind(t *testing.T) {
 	if bytes > 150_000 {
 		t.Errorf("the goldens have %d bytes together", bytes)
 	}
-	if len(codecs) != 3 || !slices.Contains(codecs, simb.CodecPacked) {
+	if len(codecs) != 4 || !slices.Contains(codecs, simb.CodecPacked) {
 		t.Errorf("codecs %v", codecs)
 	}
 }

@@ -110,7 +110,7 @@ func TestFilesOfAnythingOpenAsTheModelTheyWereMadeOf(t *testing.T) {
 			t.Errorf("seed %d: written again it is another model: %s", seed, diff)
 		}
 	}
-	if signed < 10 || foreign < 20 || codings["raw"] < 100 || codings["planes"] < 100 || codings["packed"] < 100 {
+	if signed < 10 || foreign < 20 || codings["raw"] < 100 || codings["planes"] < 100 || codings["packed"] < 100 || codings["prefix"] < 100 {
 		t.Errorf("%d files are signed, %d sections to be ignored, codings %v", signed, foreign, codings)
 	}
 }

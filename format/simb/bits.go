@@ -170,6 +170,9 @@ func (r *bitReader) plain(count int) (v uint32) {
 	return v
 }
 
+// place returns how many bytes of the data have been taken.
+func (r *bitReader) place() int { return min(r.at, len(r.data)) }
+
 // ended reports whether the data ended where the bits did: none left over, none but the zeros that the
 // writer leaves out missing.
 func (r *bitReader) ended() bool { return r.at >= len(r.data) && r.at <= len(r.data)+4 }

@@ -57,7 +57,15 @@ func (e elements) uint(k int) uint64 {
 	return binary.LittleEndian.Uint64(at)
 }
 
-func (e elements) float(k int) float32 { return math.Float32frombits(uint32(e.uint(k))) }
+// word is uint for elements of four bytes.
+func (e elements) word(k int) uint32 {
+	if e.raw == nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(e.raw[4*k:])
+}
+
+func (e elements) float(k int) float32 { return math.Float32frombits(e.word(k)) }
 
 func (e elements) floats(count int) []float32 {
 	values := make([]float32, count)
@@ -71,14 +79,27 @@ func (r *sectionReader) inputs(m *Model) {
 	count := len(m.Inputs)
 	gap, scale, zero := r.column(sectionInputGap, count), r.column(sectionInputScale, count), r.column(sectionInputZero, count)
 	lo, hi := r.column(sectionInputLo, count), r.column(sectionInputHi, count)
-	source := int64(-1)
-	for k := range m.Inputs {
-		source += 1 + int64(gap.uint(k))
+	inputs, source := m.Inputs, int64(-1)
+	for k := range inputs {
+		source += 1 + int64(gap.word(k))
 		if source >= int64(m.SourceInputs) {
 			r.fail(corrupt("input.gap", -1, "input %d is number %d of the source, which has %d", k, source, m.SourceInputs))
 			return
 		}
-		m.Inputs[k] = Input{int32(source), scale.float(k), int32(zero.uint(k)), lo.float(k), hi.float(k)}
+		inputs[k].Source = int32(source)
+	}
+	each(inputs, scale, func(in *Input, v uint32) { in.Scale = math.Float32frombits(v) })
+	each(inputs, zero, func(in *Input, v uint32) { in.Zero = int32(v) })
+	each(inputs, lo, func(in *Input, v uint32) { in.Lo = math.Float32frombits(v) })
+	each(inputs, hi, func(in *Input, v uint32) { in.Hi = math.Float32frombits(v) })
+}
+
+// each sets the inputs' numbers to those of a column that are not zero.
+func each(inputs []Input, column elements, set func(*Input, uint32)) {
+	if raw := column.raw; len(raw) >= 4*len(inputs) {
+		for k := range inputs {
+			set(&inputs[k], binary.LittleEndian.Uint32(raw[4*k:]))
+		}
 	}
 }
 
@@ -88,7 +109,7 @@ func (r *sectionReader) states(m *Model) {
 	lo, hi, saturates, kind := r.column(sectionStateLo, n), r.column(sectionStateHi, n), r.column(sectionStateSaturates, n), r.column(sectionStateKind, n)
 	previous := uint32(math.MaxUint32)
 	for i := range n {
-		previous += 1 + uint32(source.uint(i)) // modulo 2³²: states may come in any order
+		previous += 1 + source.word(i) // modulo 2³²: states may come in any order
 		if uint64(previous) >= uint64(m.SourceStates) {
 			r.fail(corrupt("state.source", -1, "state %d is number %d of the source, which has %d", i, previous, m.SourceStates))
 			return
@@ -142,8 +163,8 @@ func (r *sectionReader) rows(m *Model) {
 		if i >= m.States() {
 			row.Table = NoTable
 		}
-		row.Planes, row.Bias = uint8(planes.uint(i)), int32(bias.uint(i))
-		row.Multiplier = quant.Multiplier{M: int32(multiplier.uint(i)), S: uint8(shift.uint(i))}
+		row.Planes, row.Bias = uint8(planes.uint(i)), int32(bias.word(i))
+		row.Multiplier = quant.Multiplier{M: int32(multiplier.word(i)), S: uint8(shift.uint(i))}
 	}
 }
 

@@ -79,7 +79,7 @@ func (h *header) checkEntry(entry sectionEntry, info sectionInfo, line int64) er
 		return corrupt(info.name, line, "%d bytes, the model needs %d to %d", entry.length, least, most)
 	}
 	switch {
-	case entry.codec > storedBits || (entry.codec == storedBits) != (entry.id == sectionPacked):
+	case entry.codec > storedPrefix || (entry.codec >= storedBits) != (entry.id == sectionPacked):
 		return corrupt(info.name, line, "coding %d is unknown", entry.codec)
 	case entry.codec == storedRaw && entry.stored != entry.length:
 		return corrupt(info.name, line, "%d bytes stored raw, %d declared", entry.stored, entry.length)
@@ -107,9 +107,12 @@ func (f *frame) decodeSections(h *header, entries []sectionEntry, heap *budget) 
 			}
 			decoded := make([]byte, entry.length)
 			at, reason := 0, ""
-			if entry.codec == storedBits {
+			switch entry.codec {
+			case storedBits:
 				s.decoded, s.sizes, at, reason = unpack(h, raw, decoded)
-			} else {
+			case storedPrefix:
+				s.decoded, s.sizes, at, reason = unpackPrefix(h, raw, decoded)
+			default:
 				at, reason = decoder.decode(decoded, raw, info.element)
 			}
 			if reason != "" {
@@ -120,8 +123,12 @@ func (f *frame) decodeSections(h *header, entries []sectionEntry, heap *budget) 
 		if crc32.Checksum(raw, castagnoli) != entry.crc {
 			return nil, corrupt(info.name, int64(entry.at.start), "its checksum differs")
 		}
-		if entry.codec == storedBits {
+		switch entry.codec {
+		case storedBits:
 			s.features |= featurePacked
+			continue
+		case storedPrefix:
+			s.features |= featurePrefix
 			continue
 		}
 		s.decoded[entry.id] = raw

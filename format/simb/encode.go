@@ -15,7 +15,7 @@ import (
 
 // Versions of this reader and writer.
 const (
-	FormatVersion = 3 // the newest that Open reads and Encode writes
+	FormatVersion = 4 // the newest that Open reads and Encode writes
 	ReaderVersion = 1 // the oldest; what Encode writes without packing, deriving or relaxed bounds is of it
 )
 
@@ -41,14 +41,14 @@ type EncodeOptions struct {
 // Encode writes a model, after the same checks of meaning that Open makes. The same model and options
 // give the same bytes on every machine.
 func Encode(m *Model, o EncodeOptions) ([]byte, error) {
-	if o.Codec > CodecPacked {
-		return nil, fmt.Errorf("codec %d is unknown: choose packed, huff0 or raw", o.Codec)
+	if o.Codec > CodecPrefix {
+		return nil, fmt.Errorf("codec %d is unknown: choose packed, prefix, huff0 or raw", o.Codec)
 	}
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
 	w := &sectionWriter{inPlace: o.Codec == CodecRaw, planes: planeEncoder{compress: o.Codec == CodecHuff0}}
-	if o.Codec == CodecPacked {
+	if o.Codec.Packs() {
 		w.packed = map[sectionID][]byte{}
 	}
 	w.weights(m)
@@ -60,7 +60,7 @@ func Encode(m *Model, o EncodeOptions) ([]byte, error) {
 	w.selfTests(m)
 	claims := w.certificates(&m.Certificates)
 	if w.packed != nil {
-		w.pack(m, claims)
+		w.pack(m, claims, o.Codec)
 	}
 	if w.err != nil {
 		return nil, w.err
@@ -119,20 +119,24 @@ func (w *sectionWriter) append(entry sectionEntry, decoded int, stored []byte) {
 }
 
 // pack adds the one section of a packed file.
-func (w *sectionWriter) pack(m *Model, claims uint8) {
+func (w *sectionWriter) pack(m *Model, claims uint8, codec Codec) {
 	h := &header{
 		inputs: uint64(len(m.Inputs)), states: uint64(m.States()), outputs: uint64(m.Outputs()), nonzeros: uint64(m.Weights.Stored()),
 		tables: uint64(len(m.Tables)), segments: uint64(len(m.Schedule)), tests: uint64(len(m.SelfTest)),
 		claims: claims, width: m.Width, derived: m.Certificates.Derived,
 	}
-	stored := pack(h, w.packed)
+	code, coding, feature := pack, uint8(storedBits), featurePacked
+	if codec == CodecPrefix {
+		code, coding, feature = packPrefix, storedPrefix, featurePrefix
+	}
+	stored := code(h, w.packed)
 	crc, length := uint32(0), 0
 	for _, info := range append(packedSections(), knownSections[:4]...) {
 		crc = crc32.Update(crc, castagnoli, w.packed[info.id])
 		length += len(w.packed[info.id])
 	}
-	w.features |= featurePacked
-	w.append(sectionEntry{id: sectionPacked, codec: storedBits, element: 1, length: uint32(min(length, maxFile)), crc: crc}, length, stored)
+	w.features |= feature
+	w.append(sectionEntry{id: sectionPacked, codec: coding, element: 1, length: uint32(min(length, maxFile)), crc: crc}, length, stored)
 }
 
 // maxFile bounds what Encode writes, below the 2 GiB of a flatbuffer.

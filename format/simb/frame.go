@@ -231,6 +231,9 @@ func (f *frame) checkVersions() error {
 
 // readerFor returns the oldest version of a reader that knows the required features.
 func readerFor(features uint64) uint16 {
+	if features&version4Features != 0 {
+		return 4
+	}
 	if features&version3Features != 0 {
 		return 3
 	}
@@ -312,13 +315,15 @@ const (
 	featurePacked  uint64 = 1 << 4 // the sections are packed
 	featureDerived uint64 = 1 << 5 // witnesses of levels follow from the rest
 	featureRelaxed uint64 = 1 << 6 // bounds by relaxation are claimed
-	knownFeatures         = featureHuff0 | featureTables | featureLoops | featurePlanes | featurePacked | featureDerived | featureRelaxed
+	featurePrefix  uint64 = 1 << 7 // the sections are packed in prefix codes
+	knownFeatures         = featureHuff0 | featureTables | featureLoops | featurePlanes | featurePacked | featureDerived | featureRelaxed | featurePrefix
 
 	version2Features = featurePacked | featureDerived // what readers of version 1 do not know
 	version3Features = featureRelaxed                 // what readers of version 2 do not know
+	version4Features = featurePrefix                  // what readers of version 3 do not know
 )
 
-var featureNames = []string{"huff0", "tables", "loops", "two-planes", "packed", "derived", "relaxed"}
+var featureNames = []string{"huff0", "tables", "loops", "two-planes", "packed", "derived", "relaxed", "prefix"}
 
 // namesOfBits gives the names of the bits that have one and the numbers of the others.
 func namesOfBits(bits uint64, known ...string) []string {

@@ -85,13 +85,14 @@ func TestHeaderIsRefused(t *testing.T) {
 		want  error
 		says  string
 	}{
-		{"a newer reader is needed", fieldMinimumReader, 4, ErrVersion, "version 4"},
+		{"a newer reader is needed", fieldMinimumReader, 5, ErrVersion, "version 5"},
 		{"a newer reader than format", fieldMinimumReader, 2, ErrCorrupt, "format_version"},
 		{"no reader version", fieldMinimumReader, 0, ErrCorrupt, "format_version"},
 		{"no format version", fieldFormatVersion, 0, ErrCorrupt, "format_version"},
 		{"an unknown feature", fieldFeaturesRequired, 1 << 40, ErrFeature, "bit 40"},
 		{"a feature declared but not used", fieldFeaturesRequired, featureLoops, ErrCorrupt, "features_required"},
 		{"packed for a reader that does not know it", fieldFeaturesRequired, featurePacked, ErrCorrupt, "minimum_reader"},
+		{"prefix codes for a reader that does not know them", fieldFeaturesRequired, featurePrefix, ErrCorrupt, "minimum_reader"},
 		{"derived for a reader that does not know it", fieldFeaturesRequired, featureDerived, ErrCorrupt, "minimum_reader"},
 		{"a width of 8 bits", fieldWidth, 8, ErrCorrupt, "width"},
 		{"an unknown claim", fieldClaims, 1 << 7, ErrCorrupt, "claims"},

@@ -15,7 +15,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	for seed := range uint64(8) {
 		rng := simbtest.NewRand(seed)
-		data := encode(f, simbtest.Random(rng, simbtest.Options{}), codecs[seed%3])
+		data := encode(f, simbtest.Random(rng, simbtest.Options{}), codecs[seed%4])
 		f.Add(data)
 		f.Add(simbtest.Mutate(rng, data))
 		f.Add(simbtest.File(rng))
@@ -55,7 +55,9 @@ func useOpened(t *testing.T, data []byte) {
 	inputs := make([]uint16, len(m.Inputs))
 	simb.SelfTestInputs(1, m.Width, inputs)
 	simbtest.Run(m, inputs)
-	if _, err := simb.Encode(m, simb.EncodeOptions{Codec: simb.CodecPacked}); err != nil {
-		t.Errorf("Encode refuses what Open accepts: %v", err)
+	for _, codec := range []simb.Codec{simb.CodecPacked, simb.CodecPrefix} {
+		if _, err := simb.Encode(m, simb.EncodeOptions{Codec: codec}); err != nil {
+			t.Errorf("Encode refuses what Open accepts: %v", err)
+		}
 	}
 }

@@ -21,7 +21,7 @@ var writeGoldens = flag.Bool("goldens", false, "write goldens that are missing; 
 // goldenDir returns the folder of the goldens of a version.
 func goldenDir(version int) string { return fmt.Sprintf("testdata/v%d", version) }
 
-// goldens is how the files of testdata/v1 to v3 were made, by the version of reader that they need. Files
+// goldens is how the files of testdata/v1 to v4 were made, by the version of reader that they need. Files
 // of a released version must load for ever.
 var goldens = append([]goldenFile{
 	{"all-7-raw", 1, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 6, States: 20, Outputs: 3, SelfTests: 2}},
@@ -49,6 +49,12 @@ var goldens = append([]goldenFile{
 	{"signed-7-raw", 20, simb.CodecRaw, simbtest.Options{Width: quant.Width7, Inputs: 3, States: 4, Outputs: 2, SelfTests: 1}},
 	{"signed-14-huff0", 21, simb.CodecHuff0, simbtest.Options{Width: quant.Width14, Inputs: 3, States: 4, Outputs: 2, SelfTests: 1}},
 	{"signed-7-packed-derived", 22, simb.CodecPacked, simbtest.Options{Width: quant.Width7, Inputs: 3, States: 4, Outputs: 2, NoLoops: true, Derived: true, SelfTests: 1}},
+	{"all-7-prefix", 30, simb.CodecPrefix, simbtest.Options{Width: quant.Width7, Inputs: 20, States: 30, Outputs: 4, SelfTests: 2}},
+	{"all-14-prefix", 31, simb.CodecPrefix, simbtest.Options{Width: quant.Width14, Inputs: 20, States: 30, Outputs: 4, SelfTests: 2}},
+	{"causal-7-prefix", 32, simb.CodecPrefix, simbtest.Options{Width: quant.Width7, Inputs: 60, States: 40, Outputs: 5, Density: 0.2, NoLoops: true, OnePlane: true, Derived: true, SelfTests: 2}},
+	{"relaxed-14-prefix", 33, simb.CodecPrefix, simbtest.Options{Width: quant.Width14, Inputs: 8, States: 12, Outputs: 3, NoLoops: true, Relaxed: true, Derived: true, SelfTests: 2}},
+	{"one-output-prefix", 34, simb.CodecPrefix, simbtest.Options{Width: quant.Width7, Inputs: 1, States: 1, Outputs: 1, SelfTests: 1}},
+	{"signed-7-prefix", 35, simb.CodecPrefix, simbtest.Options{Width: quant.Width7, Inputs: 3, States: 4, Outputs: 2, SelfTests: 1}},
 }, activationGoldens()...)
 
 // goldenFile says how a golden was made. One whose name begins with "signed" is signed by testKey(1).
@@ -89,6 +95,9 @@ func (g goldenFile) made(t testing.TB, m *simb.Model) []byte {
 
 // version returns the reader that a golden needs.
 func version(codec simb.Codec, o simbtest.Options) int {
+	if codec == simb.CodecPrefix {
+		return 4
+	}
 	if o.Relaxed {
 		return 3
 	}
@@ -167,7 +176,7 @@ func TestGoldensCoverTheFormat(t *testing.T) {
 		file := open(t, golden(t, name))
 		for _, s := range file.Sections() {
 			sections[s.Name] = true
-			sections["packed"] = sections["packed"] || s.Coding == "packed"
+			sections["packed"] = sections["packed"] || s.Coding == "packed" || s.Coding == "prefix"
 		}
 		for i := range file.Meta().States() {
 			kinds[file.Meta().Rows[i].Kind] = true
@@ -181,7 +190,7 @@ func TestGoldensCoverTheFormat(t *testing.T) {
 			t.Errorf("section %s is in no golden", name)
 		}
 	}
-	if len(kinds) != simb.KindCount || len(features) != 7 {
+	if len(kinds) != simb.KindCount || len(features) != 8 {
 		t.Errorf("kinds %v, features %v", kinds, features)
 	}
 }

@@ -18,7 +18,7 @@ type SectionInfo struct {
 	Name   string
 	Length int    // decoded bytes
 	Stored int    // bytes in the file
-	Coding string // "raw", "planes" or "packed"
+	Coding string // "raw", "planes", "packed" or "prefix"
 }
 
 // Info returns versions, features and sections.

@@ -128,6 +128,14 @@ func (l *packedLayout) ofKind(has func(Kind) bool) int {
 // twoPlanes reports whether row i has two weight planes.
 func (l *packedLayout) twoPlanes(i int) bool { return l.planes != nil && l.planes[i] == 2 }
 
+// planesOf returns how many weight planes row i has, 1 or 2: others are refused later.
+func (l *packedLayout) planesOf(i int) int {
+	if l.twoPlanes(i) {
+		return 2
+	}
+	return 1
+}
+
 // packedSections are the sections in the order in which a packed file holds them, before the weights.
 func packedSections() []sectionInfo {
 	for k, info := range knownSections {
@@ -270,19 +278,33 @@ func pack(h *header, sections map[sectionID][]byte) []byte {
 	return w.finish()
 }
 
-// unpacker decodes a packed section.
-type unpacker struct {
-	r        *bitReader
+// unpacked is what has been decoded of a packed section.
+type unpacked struct {
 	layout   *packedLayout
 	room     []byte // for decoded bytes, what is left of it
 	sections map[sectionID][]byte
 	sizes    []SectionInfo
+	coding   string
+	stored   int        // bytes that these sections take
+	place    func() int // how many stored bytes have been taken
+}
+
+func newUnpacked(h *header, room []byte, coding string, place func() int) unpacked {
+	return unpacked{
+		layout: &packedLayout{header: h}, room: room, sizes: make([]SectionInfo, 0, len(knownSections)/2), sections: make(map[sectionID][]byte, len(knownSections)/2), coding: coding, place: place}
+}
+
+// unpacker decodes a packed section.
+type unpacker struct {
+	unpacked
+	r *bitReader
 }
 
 // unpack decodes a packed section to exactly len(room) bytes. It gives a reason, and the place in stored,
 // when stored does not hold exactly that.
 func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, sizes []SectionInfo, at int, reason string) {
-	u := &unpacker{r: newBitReader(stored), layout: &packedLayout{header: h}, room: room, sections: map[sectionID][]byte{}}
+	r := newBitReader(stored)
+	u := &unpacker{newUnpacked(h, room, "packed", r.place), r}
 	for _, info := range packedSections() {
 		count := u.layout.elements(info)
 		if count == 0 || u.r.plain(1) == 0 {
@@ -292,7 +314,7 @@ func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, size
 			count = int(u.r.plain(nodeBits)) + 1
 		}
 		if uint64(count)*uint64(info.element) > uint64(len(u.room)) {
-			return nil, nil, u.place(), "sections are longer than declared"
+			return nil, nil, u.place(), tooLong
 		}
 		raw := u.room[:count*info.element]
 		if reason := newColumnModel(info, u.sections).read(u.r, raw, info.element); reason != "" {
@@ -306,23 +328,18 @@ func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, size
 	}
 	switch {
 	case len(u.room) > 0:
-		return nil, nil, u.place(), "sections are shorter than declared"
+		return nil, nil, u.place(), tooShort
 	case !u.r.ended():
 		return nil, nil, u.place(), "bytes are missing or left over"
 	}
 	return u.sections, u.sizes, 0, ""
 }
 
-// place returns how many stored bytes have been taken.
-func (u *unpacker) place() int { return min(u.r.at, len(u.r.data)) }
-
 // take makes the next n bytes of the room a section.
-func (u *unpacker) take(info sectionInfo, n int) {
+func (u *unpacked) take(info sectionInfo, n int) {
+	before := u.stored
+	u.stored = u.place()
+	u.sizes = append(u.sizes, SectionInfo{info.name, n, u.stored - before, u.coding})
 	u.sections[info.id] = u.room[:n:n]
 	u.room = u.room[n:]
-	taken := u.place()
-	for _, s := range u.sizes {
-		taken -= s.Stored
-	}
-	u.sizes = append(u.sizes, SectionInfo{info.name, n, taken, "packed"})
 }

@@ -16,6 +16,10 @@ import (
 // packedFile encodes a model packed by hand, after a change to the sections or to the one line of the
 // directory; its crc is that of the sections as they are then.
 func packedFile(m *Model, change func(sections map[sectionID][]byte), line func(w *sectionWriter)) []byte {
+	return packedBy(CodecPacked, m, change, line)
+}
+
+func packedBy(codec Codec, m *Model, change func(sections map[sectionID][]byte), line func(w *sectionWriter)) []byte {
 	w := &sectionWriter{packed: map[sectionID][]byte{}}
 	for _, write := range []func(*Model){w.weights, w.inputs, w.states, w.rows, w.tables, w.schedule, w.selfTests} {
 		write(m)
@@ -24,7 +28,7 @@ func packedFile(m *Model, change func(sections map[sectionID][]byte), line func(
 	if change != nil {
 		change(w.packed)
 	}
-	w.pack(m, claims)
+	w.pack(m, claims, codec)
 	if line != nil {
 		line(w)
 	}

@@ -142,8 +142,8 @@ func (u *unpacker) lengths(m *numberModel, limits []uint32) (reason string) {
 			return "a row has more weights than the file counts or than there are columns before it"
 		}
 		left -= uint64(length)
-		if at = u.varint(at, length); at < 0 {
-			return "sections are longer than declared"
+		if at = putVarint(u.room, at, length); at < 0 {
+			return tooLong
 		}
 	}
 	if left > 0 {
@@ -162,11 +162,11 @@ func (u *unpacker) gaps(m *numberModel, limits []uint32) (reason string) {
 		for left := uint64(walk.next()); left > 0; left-- {
 			gap := m.read(u.r, density(columns, left))
 			if uint64(gap) > columns-left {
-				return "a row reads a column that it comes before"
+				return noColumn
 			}
 			columns -= 1 + uint64(gap)
-			if at = u.varint(at, gap); at < 0 {
-				return "sections are longer than declared"
+			if at = putVarint(u.room, at, gap); at < 0 {
+				return tooLong
 			}
 		}
 	}
@@ -174,14 +174,14 @@ func (u *unpacker) gaps(m *numberModel, limits []uint32) (reason string) {
 	return ""
 }
 
-// varint writes a number into the room at a place and returns the place behind it, negative without room.
-func (u *unpacker) varint(at int, v uint32) int {
-	for ; at < len(u.room); v >>= 7 {
+// putVarint writes a number into the room at a place and returns the place behind it, negative without room.
+func putVarint(room []byte, at int, v uint32) int {
+	for ; at < len(room); v >>= 7 {
 		if v < 0x80 {
-			u.room[at] = byte(v)
+			room[at] = byte(v)
 			return at + 1
 		}
-		u.room[at] = byte(v) | 0x80
+		room[at] = byte(v) | 0x80
 		at++
 	}
 	return -1
@@ -191,7 +191,7 @@ func (u *unpacker) varint(at int, v uint32) int {
 func (u *unpacker) values(m *weightModel) (reason string) {
 	l := u.layout
 	if uint64(len(u.room)) < l.nonzeros {
-		return "sections are longer than declared"
+		return tooLong
 	}
 	values, low := u.room[:l.nonzeros], u.room[l.nonzeros:]
 	walk := rowWalk{lengths: u.sections[sectionLengths], gaps: u.sections[sectionGaps], inputs: l.inputs}
@@ -234,7 +234,7 @@ func (m *weightModel) readValue(r *bitReader, walk *rowWalk, side, gap int) int3
 }
 
 // takeWeights makes the next n bytes of the room one of the sections of weights, none of no bytes.
-func (u *unpacker) takeWeights(id sectionID, n int) {
+func (u *unpacked) takeWeights(id sectionID, n int) {
 	if n > 0 {
 		info, _ := describe(id)
 		u.take(info, n)

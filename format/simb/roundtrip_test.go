@@ -12,7 +12,7 @@ import (
 	"github.com/sparse-implicit/sim/format/simb/simbtest"
 )
 
-var codecs = []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked}
+var codecs = []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked, simb.CodecPrefix}
 
 func encode(t testing.TB, m *simb.Model, codec simb.Codec) []byte {
 	t.Helper()
@@ -108,10 +108,10 @@ func TestInfoTellsWhereTheBytesAre(t *testing.T) {
 			sum += s.Stored
 			t.Logf("%-18s %-6s %6d %6d", s.Name, s.Coding, s.Length, s.Stored)
 		}
-		if sum != len(data) || info.Bytes != len(data) || info.FormatVersion != info.MinimumReader || info.MinimumReader != map[bool]int{false: 1, true: 2}[codec == simb.CodecPacked] {
+		if sum != len(data) || info.Bytes != len(data) || info.FormatVersion != info.MinimumReader || info.MinimumReader != []int{1, 1, 2, 4}[codec] {
 			t.Errorf("%+v do not add up to %d bytes", info, len(data))
 		}
-		if want := []string{"[]", "[huff0]", "[packed]"}[codec]; fmt.Sprint(info.Required) != want {
+		if want := []string{"[]", "[huff0]", "[packed]", "[prefix]"}[codec]; fmt.Sprint(info.Required) != want {
 			t.Errorf("features %v, want %s", info.Required, want)
 		}
 		t.Logf("codec %d: %d weights, %d bytes, frame %d", codec, m.Weights.Stored(), len(data), info.FrameBytes)

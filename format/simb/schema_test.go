@@ -156,10 +156,10 @@ func TestNumbersOfTheFileNeverChange(t *testing.T) {
 		"no decision": {uint64(DecideNone), 0}, "argmax": {uint64(DecideArgmax), 1}, "argmin": {uint64(DecideArgmin), 2},
 		"saturates low": {uint64(SaturatesLow), 1}, "saturates high": {uint64(SaturatesHigh), 2},
 		"reach": {claimReach, 1}, "box": {claimBox, 2}, "calibrated": {claimCalibrated, 4}, "lipschitz": {claimLipschitz, 8}, "well-posed": {claimWellPosed, 16}, "relaxed": {claimRelaxed, 32}, "relaxed calibrated": {claimRelaxedCalibrated, 64}, "claims": {knownClaims, 127},
-		"huff0": {featureHuff0, 1}, "tables": {featureTables, 2}, "loops": {featureLoops, 4}, "two planes": {featurePlanes, 8}, "packed": {featurePacked, 16}, "derived": {featureDerived, 32}, "relaxed bounds": {featureRelaxed, 64}, "features": {knownFeatures, 127},
-		"raw": {storedRaw, 0}, "planes": {storedPlanes, 1}, "bits": {storedBits, 2}, "raw chunk": {chunkRaw, 0}, "huff0 chunk": {chunkHuff0, 1}, "run chunk": {chunkRun, 2}, "chunk": {chunkSize, 131072},
+		"huff0": {featureHuff0, 1}, "tables": {featureTables, 2}, "loops": {featureLoops, 4}, "two planes": {featurePlanes, 8}, "packed": {featurePacked, 16}, "derived": {featureDerived, 32}, "relaxed bounds": {featureRelaxed, 64}, "prefix": {featurePrefix, 128}, "features": {knownFeatures, 255},
+		"raw": {storedRaw, 0}, "planes": {storedPlanes, 1}, "bits": {storedBits, 2}, "words": {storedPrefix, 3}, "raw chunk": {chunkRaw, 0}, "huff0 chunk": {chunkHuff0, 1}, "run chunk": {chunkRun, 2}, "chunk": {chunkSize, 131072},
 		"tree": {mostNodes, 1 << 20}, "depth": {mostDepth, 512}, "cuts": {mostCut, 254},
-		"format": {FormatVersion, 3}, "reader": {ReaderVersion, 1},
+		"format": {FormatVersion, 4}, "reader": {ReaderVersion, 1},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %d, files have %d", name, pair[0], pair[1])

@@ -174,12 +174,18 @@ func derivable(id sectionID) bool {
 	return false
 }
 
+// placeInList is where knownSections has a section, one more.
+var placeInList = func() (places [sectionRelaxedCalibratedRealised + 1]uint8) {
+	for k, s := range knownSections {
+		places[s.id] = uint8(k + 1)
+	}
+	return places
+}()
+
 // describe returns what is known of a section.
 func describe(id sectionID) (sectionInfo, bool) {
-	for _, s := range knownSections {
-		if s.id == id {
-			return s, true
-		}
+	if int(id) >= len(placeInList) || placeInList[id] == 0 {
+		return sectionInfo{}, false
 	}
-	return sectionInfo{}, false
+	return knownSections[placeInList[id]-1], true
 }

@@ -237,7 +237,7 @@ func TestCodingsAreThoseOfTheSpecification(t *testing.T) {
 	compare(t, "tags of chunks", tags, map[string]int{"raw": chunkRaw, "huff0": chunkHuff0, "run": chunkRun})
 	text := spec(t)
 	for _, says := range []string{
-		fmt.Sprintf("**Coding %d, raw:**", storedRaw), fmt.Sprintf("**Coding %d, planes:**", storedPlanes), fmt.Sprintf("with coding %d, which no other section has", storedBits),
+		fmt.Sprintf("**Coding %d, raw:**", storedRaw), fmt.Sprintf("**Coding %d, planes:**", storedPlanes), fmt.Sprintf("with coding %d for the one and %d for the other, which no other section has", storedBits, storedPrefix),
 		fmt.Sprintf("chunks of %d decoded bytes", chunkSize), fmt.Sprintf("from 0x%X on it is skipped", firstOptionalSection),
 		"the " + strconv.Itoa(signatureSize) + " of the signature", "`simb signature 1`", "`sim-ed25519-public `", "`sim-ed25519-private `", fmt.Sprintf("at most %d bytes of UTF-8", maxCompiler), fmt.Sprintf("A Section is %d bytes", sectionSize),
 	} {

@@ -60,13 +60,16 @@ func (f *File) validate(coding uint64, operations uint64) error {
 		return tooLarge("computations of a state in one inference", n, operations)
 	}
 	c := newRowChecker(m)
-	rows := newRowReader(m, f.streams)
+	rows, whole := newRowReader(m, f.streams), newWholeRows(m, c)
 	for i := range m.Rows {
 		length, err := rows.begin(i)
 		if err != nil {
 			return err
 		}
 		c.begin(i)
+		if whole.pass(&rows, c, length) {
+			length = 0
+		}
 		for range length {
 			column, weight, err := rows.entry()
 			if err == nil {
@@ -115,11 +118,11 @@ func (f *File) validateDeclared(nonzeros, macs uint64, coding uint64) error {
 	return nil
 }
 
-func positive(v float32) bool { return v > 0 && !math.IsInf(float64(v), 0) }
+func positive(v float32) bool { return v > 0 && v <= math.MaxFloat32 }
 
 func finite(values ...float32) bool {
 	for _, v := range values {
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+		if v-v != 0 { // infinities and NaN
 			return false
 		}
 	}

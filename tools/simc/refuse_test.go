@@ -182,7 +182,7 @@ func TestBadInputIsRefusedWithAReason(t *testing.T) {
 		{"unknown command", []string{"frob"}, 2, "frob"},
 		{"unknown flag", []string{"compile", "--frob", sim}, 2, "frob"},
 		{"too many arguments", []string{"inspect", sim, sim}, 2, "arg"},
-		{"an unknown codec", []string{"compile", sim, "--codec", "zip", "-o", out}, 2, "packed, huff0 or raw"},
+		{"an unknown codec", []string{"compile", sim, "--codec", "zip", "-o", out}, 2, "packed, prefix, huff0 or raw"},
 		{"not an ONNX file", []string{"convert", sim, "-o", out}, 3, "ONNX"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

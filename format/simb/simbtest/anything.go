@@ -34,7 +34,7 @@ func Anything(rng *rand.Rand) *simb.Model {
 // File returns the bytes of a model of Anything in any coding, at times with a signature of nobody's, with
 // sections and features that a reader may ignore, or laid out as no writer of this project does.
 func File(rng *rand.Rand) []byte {
-	codec := []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked}[rng.IntN(3)]
+	codec := []simb.Codec{simb.CodecRaw, simb.CodecHuff0, simb.CodecPacked, simb.CodecPrefix}[rng.IntN(4)]
 	data, err := simb.Encode(Anything(rng), simb.EncodeOptions{Codec: codec})
 	if err != nil {
 		panic("unreachable: " + err.Error())

@@ -178,11 +178,11 @@ func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
 		if !ok {
 			return nil, false
 		}
-		if s.Codec != 2 {
+		if unpackers[s.Codec] == nil {
 			list = append(list, section{id: s.ID, element: s.Element, raw: append([]byte(nil), raw...)})
 			continue
 		}
-		u, _ := unpack(l, data, s)
+		u, _ := unpackers[s.Codec](l, data, s)
 		for id := 1; id <= 4; id++ {
 			if raw := u.sections[id]; raw != nil {
 				list = append(list, section{id, 1, raw})
@@ -194,11 +194,13 @@ func contentsOf(l *Layout, data []byte) (list []section, ok bool) {
 			}
 		}
 	}
-	const huff0, packed, derived, relaxed = 1, 16, 32, 64
+	const huff0, packed, derived, relaxed, prefix = 1, 16, 32, 64, 128
 	if features, reader := l.Fields[2], l.Fields[1]; features[1] > features[0] {
-		data[features[0]] &^= huff0 | packed
-		if data[features[0]]&(derived|relaxed) == 0 && reader[1] > reader[0] {
-			data[reader[0]] = 1
+		data[features[0]] &^= huff0 | packed | prefix
+		if needs := data[features[0]] & (derived | relaxed); reader[1] > reader[0] && needs < relaxed {
+			data[reader[0]] = 1 + needs/derived
+		} else if reader[1] > reader[0] {
+			data[reader[0]] = 3
 		}
 	}
 	return list, true

@@ -89,8 +89,11 @@ func ofKinds(kinds ...byte) func(*unpacked) int {
 	}
 }
 
-// unpack decodes the packed section of a file. ok is false when it is none.
-func unpack(l *Layout, data []byte, s Section) (u *unpacked, ok bool) {
+// unpackers decode section 5 by its coding.
+var unpackers = map[int]func(*Layout, []byte, Section) (u *unpacked, ok bool){2: unpack, 3: unpackPrefix}
+
+// newUnpacked returns what is to be decoded of a packed section. ok is false when it is none of reasonable size.
+func newUnpacked(l *Layout, data []byte, s Section) (u *unpacked, ok bool) {
 	const reasonable = 1 << 18
 	if s.ID != 5 || s.Element != 1 {
 		return nil, false
@@ -106,7 +109,12 @@ func unpack(l *Layout, data []byte, s Section) (u *unpacked, ok bool) {
 			return nil, false
 		}
 	}
-	if tests(u)*outputs(u) > reasonable || tables(u) > reasonable/257 {
+	return u, tests(u)*outputs(u) <= reasonable && tables(u) <= reasonable/257
+}
+
+// unpack decodes the packed section of a file. ok is false when it is none.
+func unpack(l *Layout, data []byte, s Section) (u *unpacked, ok bool) {
+	if u, ok = newUnpacked(l, data, s); !ok {
 		return nil, false
 	}
 	for range 4 {

@@ -142,7 +142,7 @@ func Decoded(data []byte) (sections map[int][]byte, ok bool) {
 		if !ok || crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(data[s.Line+12:]) {
 			return nil, false
 		}
-		if s.Codec == 2 {
+		if unpack := unpackers[s.Codec]; unpack != nil {
 			u, _ := unpack(l, data, s)
 			return u.sections, true
 		}
@@ -154,10 +154,10 @@ func Decoded(data []byte) (sections map[int][]byte, ok bool) {
 // decode decodes a section of reasonable size as SPEC.md says.
 func decode(l *Layout, data []byte, s Section) ([]byte, bool) {
 	stored := data[s.Payload[0]:s.Payload[1]]
-	switch s.Codec {
-	case 0:
+	if s.Codec == 0 {
 		return stored, true
-	case 2:
+	}
+	if unpack := unpackers[s.Codec]; unpack != nil {
 		u, ok := unpack(l, data, s)
 		if !ok {
 			return nil, false

@@ -139,19 +139,28 @@ static int half_octaves(uint64_t x) {
     while (x >> (k + 1)) k++;
     return 2 * k + (x * x >> (2 * k + 1) != 0);
 }
-static void unpack_weights(void) {
-    uint64_t inputs = scalar(12, 4), states = scalar(13, 4), rows = states + scalar(14, 4), total = scalar(15, 4);
-    uint64_t *readable = get(rows * sizeof *readable), *length = get(rows * sizeof *length), segment = 0, first = 0, sum = 0, k = 0;
-    uint32_t *gap = get(total * sizeof *gap);
-    model *lengths = new_model(127, 1), *gaps = new_model(127, 1), *upper = new_model(127, 1), *magnitudes = new_model(20, 1);
-    context (*sign)[3][5] = get(2 * sizeof *sign);
+/* The end of the columns that each row can read. */
+static uint64_t *readable_columns(void) {
+    uint64_t inputs = scalar(12, 4), states = scalar(13, 4), rows = states + scalar(14, 4), segment = 0, first = 0;
+    uint64_t *readable = get(rows * sizeof *readable);
     for (uint64_t i = 0; i < rows; i++) {
         while (i < states && segment < scalar(17, 4) && i >= first + element(60, segment)) first += element(60, segment++);
         uint64_t end = i < states && segment < scalar(17, 4) ? first + element(60, segment) : states;
         if (end > states) end = states;
         readable[i] = inputs + (i >= states || segment >= scalar(17, 4) ? states : element(61, segment) ? end : first);
     }
+    return readable;
+}
+static void open_weights(uint64_t rows, uint64_t total) {
     for (int id = 1; id <= 4; id++) open_section(id, id == 1 ? 5 * rows : id == 2 ? 5 * total : total, 1), sections[id].length = 0;
+}
+static void unpack_weights(void) {
+    uint64_t inputs = scalar(12, 4), rows = scalar(13, 4) + scalar(14, 4), total = scalar(15, 4);
+    uint64_t *readable = readable_columns(), *length = get(rows * sizeof *length), sum = 0, k = 0;
+    uint32_t *gap = get(total * sizeof *gap);
+    model *lengths = new_model(127, 1), *gaps = new_model(127, 1), *upper = new_model(127, 1), *magnitudes = new_model(20, 1);
+    context (*sign)[3][5] = get(2 * sizeof *sign);
+    open_weights(rows, total);
     for (uint64_t i = 0; i < rows; i++) {
         sum += length[i] = number_of(lengths, 0);
         if (length[i] > readable[i] || sum > total) die("too many weights");

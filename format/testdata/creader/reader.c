@@ -1,5 +1,5 @@
-/* Reads a raw or packed .simb file, runs its self-test cases and prints what came out. Written from SPEC.md
- * and PACKED.md alone, to show that they suffice; the numbers in brackets are SPEC.md's sections. It checks
+/* Reads a raw or packed .simb file, runs its self-test cases and prints what came out. Written from SPEC.md,
+ * PACKED.md and PREFIX.md alone, to show that they suffice; the numbers in brackets are SPEC.md's sections. It checks
  * every offset that it follows, the digest and the form of a signature, but not the meaning: it is no
  * verifying reader, and has no Ed25519 to tell whose a signature is.
  *
@@ -57,6 +57,7 @@ static uint64_t element(int id, uint64_t k) {
 }
 
 #include "packed.h"
+#include "prefix.h"
 #include "signature.h"
 
 static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *from, const uint8_t *end) {
@@ -66,7 +67,7 @@ static void unplane(uint8_t *to, uint64_t length, int element, const uint8_t *fr
             uint64_t n = count - k < 131072 ? count - k : 131072;
             if (end - from < 2) die("a chunk is cut short");
             int tag = *from++;
-            if (tag == 1) die("huff0 is not for this reader: compile with the packed or raw codec");
+            if (tag == 1) die("huff0 is not for this reader: compile with the packed, prefix or raw codec");
             if (tag > 2 || (tag == 0 && (uint64_t)(end - from) < n)) die("a bad chunk");
             for (uint64_t stop = k + n; k < stop; k++) to[k * element + plane] = tag == 2 ? *from : *from++;
             if (tag == 2) from++;
@@ -83,8 +84,9 @@ static void read_sections(void) {
         payload += bytes, left -= bytes;
         if (id >= 0x8000) continue;
         if (id >= 128 || line[3] == 0) die("an unknown section");
-        if (id == 5 && line[2] == 2) {
-            unpack(from, from + bytes);
+        if (id == 5 && (line[2] == 2 || line[2] == 3)) {
+            if (line[2] == 2) unpack(from, from + bytes);
+            else unprefix(from, from + bytes);
             continue;
         }
         sections[id].element = line[3];
@@ -197,7 +199,7 @@ int main(int argc, char **argv) {
     file_size = fread(file, 1, 1 << 24, in);
     fclose(in);
     if (file_size < 8 || memcmp(file + 4, "SIMB", 4)) die("not a compiled model");
-    if (scalar(1, 2) > 3 || scalar(2, 8) & ~(uint64_t)126) die("a version or feature that this reader does not know");
+    if (scalar(1, 2) > 4 || scalar(2, 8) & ~(uint64_t)254) die("a version or feature that this reader does not know");
     width = (int)scalar(7, 1);
     if (width != 7 && width != 14) die("a width that there is not");
     maximum = (1 << width) - 1;

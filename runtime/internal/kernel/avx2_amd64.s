@@ -9,40 +9,64 @@
 //	R11 the budget
 //	R12 activations, R13 their high plane
 //	R14 the command's flags
-//	R15 1: activations of 14 bits
+//	R15 saturations
 //	BX  the slice's constants
 //	SI  the starts, DI the data of the next step
 //	Y0 Y1    the sums, low and high; with 14 bits Y2 Y3 those of the high plane of activations
-//	Y12 highHalf in every int32, Y13 0x7F in every byte, Y14 −1, Y15 1 in every int16
+//	Y11 0x80 in every byte, Y12 highHalf in every int32, Y14 −1, Y15 1 in every int16
 
-// The arrays of a slice's constants.
+// CONST is an array of a slice's constants.
 #define CONST(k) (k*32)(BX)
 
-// WINDOWS loads the windows of two steps from a plane of activations.
-#define STARTS \
-	MOVL (SI), AX  \
-	MOVL 4(SI), DX
+// GATHER gathers from the window at at+start of a plane of activations, into A, what the indices in Y8 say,
+// and those in Y9: of its halves of 16 bytes either gives 0 where an index is the other's.
+#define GATHER(plane, start, A) \
+	VBROADCASTI128 (plane)(start*1), A    \
+	VPSHUFB        Y8, A, A               \
+	VBROADCASTI128 16(plane)(start*1), Y10 \
+	VPSHUFB        Y9, Y10, Y10           \
+	VPOR           Y10, A, A
 
-#define WINDOWS(plane, A, B) \
-	VBROADCASTI128 (plane)(AX*1), A \
-	VBROADCASTI128 (plane)(DX*1), B
+// INDICES loads the indices of a step: for the low halves of windows as they are packed, for the high ones
+// with another sign.
+#define INDICES(at) \
+	VMOVDQU at(DI), Y8   \
+	VPXOR   Y8, Y11, Y9
 
-// DOT adds to sum, of two steps, the products of the gathered activations A and B with the weights that lie
-// at w, the step's stride apart: pairs as int16, which pairSteps allows, fours as int32.
-#define DOT(A, B, w, stride, T, U, sum) \
-	VPMADDUBSW w(DI), A, T          \
-	VPMADDUBSW (w+stride)(DI), B, U \
-	VPADDW     U, T, T              \
-	VPMADDWD   Y15, T, T            \
+// MULTIPLY2 adds to sum the products of what two steps gathered in A and B with their weights at v and w: pairs
+// as int16, which pairSteps allows, then fours as int32.
+#define MULTIPLY2(A, B, v, w, T, U, sum) \
+	VPMADDUBSW v(DI), A, T  \
+	VPMADDUBSW w(DI), B, U  \
+	VPADDW     U, T, T      \
+	VPMADDWD   Y15, T, T    \
 	VPADDD     T, sum, sum
 
-#define PERMUTE(stride, A, B) \
-	VPSHUFB (DI), A, A       \
-	VPSHUFB stride(DI), B, B
+// STEPS7 adds to sum two steps of 7 bits and one plane of weights.
+#define STEPS7(at, starts, sum) \
+	MOVL starts(SI), AX       \
+	INDICES(at)               \
+	GATHER(R12, AX, Y4)       \
+	MOVL (starts+4)(SI), AX   \
+	INDICES(at+64)            \
+	GATHER(R12, AX, Y5)       \
+	MULTIPLY2(Y4, Y5, at+32, at+96, Y4, Y5, sum)
 
-// STEPS2 advances behind two steps.
-#define STEPS2(stride) \
-	ADDQ $8, SI          \
+// GATHER14 gathers for two steps, a stride apart, from both planes of activations: Y4 Y5 from the low one,
+// Y6 Y7 from the high one.
+#define GATHER14(stride) \
+	MOVL (SI), AX        \
+	INDICES(0)           \
+	GATHER(R12, AX, Y4)  \
+	GATHER(R13, AX, Y6)  \
+	MOVL 4(SI), AX       \
+	INDICES(stride)      \
+	GATHER(R12, AX, Y5)  \
+	GATHER(R13, AX, Y7)
+
+// STEPS advances behind two steps.
+#define STEPS(stride) \
+	ADDQ $8, SI         \
 	ADDQ $(2*stride), DI
 
 // WIDE multiplies 4 accumulators, the rows offset/4 to offset/4+3, and shifts them: T is t, as int64. The
@@ -75,6 +99,42 @@
 	VPSRLVQ   B, A, A            \
 	VPSUBQ    A, T, T
 
+// MULTIPLY computes t = ((acc·M >> (S−1)) + 1) >> 1 into Y5, for acc in Y0, M in Y2 and S in Y3 of highHalf at
+// least: then the high halves of products are all that counts, of the even rows in Y5, of the odd ones in Y6.
+#define MULTIPLY \
+	VPSUBD   Y12, Y3, Y3       \
+	VPMULDQ  Y2, Y0, Y5        \
+	VPSRLQ   $32, Y0, Y6       \
+	VPSRLQ   $32, Y2, Y2       \
+	VPMULDQ  Y2, Y6, Y6        \
+	VPSRLQ   $32, Y5, Y5       \
+	VPBLENDD $0xAA, Y6, Y5, Y5 \
+	VPSRAVD  Y3, Y5, Y5        \
+	VPSUBD   Y14, Y5, Y5       \
+	VPSRAD   $1, Y5, Y5
+
+// COUNT counts where t in Y5 is below Y6 or above Y7 and that is a saturation.
+#define COUNT \
+	VPCMPGTD  Y5, Y6, Y8                         \
+	VPCMPGTD  Y7, Y5, Y9                         \
+	VPAND     CONST(const_constCountLow), Y8, Y8  \
+	VPAND     CONST(const_constCountHigh), Y9, Y9 \
+	VPOR      Y9, Y8, Y8                         \
+	VMOVMSKPS Y8, AX                             \
+	POPCNTL   AX, AX                             \
+	ADDQ      AX, R15
+
+// CLAMP makes t in Y5 q, by the limits Y6 and Y7.
+#define CLAMP \
+	VPMAXSD Y6, Y5, Y5                     \
+	VPMINSD Y7, Y5, Y5                     \
+	VPADDD  CONST(const_constZero), Y5, Y5
+
+// NARROW makes 8 int32 in Y5 as many int16 in X5.
+#define NARROW \
+	VEXTRACTI128 $1, Y5, X6 \
+	VPACKUSDW    X6, X5, X5
+
 // SATURATE makes 4 int64 fit int32: most is 2³¹−1, least −2³¹.
 #define SATURATE(T, most, least, A) \
 	VPCMPGTQ  most, T, A      \
@@ -100,7 +160,8 @@ again: \
 done:
 
 // func runAVX2(f *frameAVX2)
-// It is interpret, for 8 rows and windows of 16 bytes.
+// It is interpret, for 8 rows and windows of 32 bytes. Slices of what models do most have a way of their
+// own, see flagPlain.
 TEXT ·runAVX2(SB), NOSPLIT, $96-8
 	MOVQ f+0(FP), R8
 	MOVQ frameAVX2_progress(R8), DX
@@ -114,28 +175,27 @@ TEXT ·runAVX2(SB), NOSPLIT, $96-8
 	MOVQ frameAVX2_activations(R8), R12
 	MOVQ frameAVX2_plane(R8), R13
 	ADDQ R12, R13
-	MOVQ frameAVX2_wide(R8), R15
+	XORL R15, R15
 	VPCMPEQD Y14, Y14, Y14
 	VPSRLW $15, Y14, Y15
-	VPSRLW $9, Y14, Y13
-	VPACKUSWB Y13, Y13, Y13
+	VPSLLW $15, Y14, Y11
+	VPACKSSWB Y11, Y11, Y11
 	BROADCAST(const_highHalf, X12, Y12)
+	JMP  next
+
+advance:
+	ADDQ $command__size, R9
 
 next:
 	CMPQ R9, R10
 	JAE  done
 	TESTL R11, R11
 	JLT  done
-	MOVL command_op(R9), AX
+
+command:
 	MOVL command_flags(R9), R14
 	MOVL command_steps(R9), CX
 	SUBL CX, R11
-	CMPL AX, $const_opBegin
-	JEQ  begin
-	CMPL AX, $const_opEnd
-	JEQ  end
-
-	// A slice.
 	MOVL command_start(R9), SI
 	SHLQ $2, SI
 	ADDQ frameAVX2_starts(R8), SI
@@ -143,163 +203,81 @@ next:
 	ADDQ frameAVX2_data(R8), DI
 	MOVL command_constants(R9), BX
 	ADDQ frameAVX2_constants(R8), BX
+	TESTL $const_flagPlain, R14
+	JEQ  general
+
+	VMOVDQU CONST(const_constBias), Y0
+	TESTL CX, CX
+	JEQ  plainDone
+
+plain:
+	STEPS7(0, 0, Y0)
+	STEPS(64)
+	SUBL $2, CX
+	JNE  plain
+
+plainDone:
+	VMOVDQU CONST(const_constMultiplier), Y2
+	VMOVDQU CONST(const_constShift), Y3
+	MULTIPLY
+	VMOVDQU CONST(const_constLow), Y6
+	VMOVDQU CONST(const_constHigh), Y7
+	TESTL $const_flagCounts, R14
+	JEQ  plainClamp
+	COUNT
+
+plainClamp:
+	CLAMP
+	NARROW
+	VPACKUSWB X5, X5, X5
+	MOVL command_dest(R9), CX
+	VMOVQ X5, (R12)(CX*1)
+	ADDQ $command__size, R9
+	CMPQ R9, R10
+	JAE  done
+	TESTL R11, R11
+	JGE  command
+	JMP  done
+
+general:
+	MOVL command_op(R9), AX
+	CMPL AX, $const_opBegin
+	JEQ  begin
+	CMPL AX, $const_opEnd
+	JEQ  end
+	VPXOR Y1, Y1, Y1
 	CMPL AX, $const_opSweep
 	JEQ  resume
-	VPXOR Y1, Y1, Y1
 	TESTL $const_flagTwoPlanes, R14
 	JNE  twoPlanes
 	VMOVDQU CONST(const_constBias), Y0
 
 onePlane:
-	TESTL R15, R15
+	CMPQ frameAVX2_wide(R8), $0
 	JNE  onePlane14
-	SUBL $4, CX
-	JLT  onePlane7rest
-
-onePlane7:
-	STARTS
-	WINDOWS(R12, Y4, Y5)
-	MOVL 8(SI), AX
-	MOVL 12(SI), DX
-	WINDOWS(R12, Y6, Y7)
-	PERMUTE(64, Y4, Y5)
-	VPSHUFB 128(DI), Y6, Y6
-	VPSHUFB 192(DI), Y7, Y7
-	DOT(Y4, Y5, 32, 64, Y4, Y5, Y0)
-	DOT(Y6, Y7, 160, 64, Y6, Y7, Y1)
-	ADDQ $16, SI
-	ADDQ $256, DI
-	SUBL $4, CX
-	JGE  onePlane7
-
-onePlane7rest:
-	CMPL CX, $-4
-	JEQ  onePlane7done
-	STARTS
-	WINDOWS(R12, Y4, Y5)
-	PERMUTE(64, Y4, Y5)
-	DOT(Y4, Y5, 32, 64, Y4, Y5, Y0)
-
-onePlane7done:
-	VPADDD Y1, Y0, Y0
-	JMP  accumulated
-
-onePlane14:
-	VPXOR Y2, Y2, Y2
-	TESTL CX, CX
-	JEQ  onePlane14done
-
-onePlane14loop:
-	STARTS
-	WINDOWS(R12, Y4, Y5)
-	WINDOWS(R13, Y6, Y7)
-	VMOVDQU (DI), Y8
-	VMOVDQU 64(DI), Y9
-	VPSHUFB Y8, Y4, Y4
-	VPSHUFB Y9, Y5, Y5
-	VPSHUFB Y8, Y6, Y6
-	VPSHUFB Y9, Y7, Y7
-	DOT(Y4, Y5, 32, 64, Y4, Y5, Y0)
-	DOT(Y6, Y7, 32, 64, Y6, Y7, Y2)
-	STEPS2(64)
-	SUBL $2, CX
-	JNE  onePlane14loop
-
-onePlane14done:
-	VPSLLD $7, Y2, Y2
-	VPADDD Y2, Y0, Y0
-	JMP  accumulated
-
-resume:
-	// A sweep: what comes from outside of the loop is there.
-	MOVL command_dest(R9), DX
-	ADDQ frameAVX2_external(R8), DX
-	VMOVDQU (DX), Y0
-	TESTL $const_flagTwoPlanes, R14
-	JNE  resumeTwo
-	VPXOR Y1, Y1, Y1
-	JMP  onePlane
-
-resumeTwo:
-	VMOVDQU 32(DX), Y1
-	JMP  twoPlanesLoaded
-
-twoPlanes:
-	VPXOR Y0, Y0, Y0
-
-twoPlanesLoaded:
 	TESTL CX, CX
 	JEQ  accumulated
-	TESTL R15, R15
-	JNE  twoPlanes14
 
-twoPlanes7:
-	STARTS
-	WINDOWS(R12, Y4, Y5)
-	PERMUTE(96, Y4, Y5)
-	DOT(Y4, Y5, 32, 96, Y6, Y7, Y1)
-	DOT(Y4, Y5, 64, 96, Y4, Y5, Y0)
-	STEPS2(96)
+onePlane7:
+	STEPS7(0, 0, Y0)
+	STEPS(64)
 	SUBL $2, CX
-	JNE  twoPlanes7
-	JMP  accumulated
-
-twoPlanes14:
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-
-twoPlanes14loop:
-	STARTS
-	WINDOWS(R12, Y4, Y5)
-	WINDOWS(R13, Y6, Y7)
-	VMOVDQU (DI), Y8
-	VMOVDQU 96(DI), Y9
-	VPSHUFB Y8, Y4, Y4
-	VPSHUFB Y9, Y5, Y5
-	VPSHUFB Y8, Y6, Y6
-	VPSHUFB Y9, Y7, Y7
-	DOT(Y4, Y5, 32, 96, Y8, Y9, Y1)
-	DOT(Y4, Y5, 64, 96, Y4, Y5, Y0)
-	DOT(Y6, Y7, 32, 96, Y8, Y9, Y3)
-	DOT(Y6, Y7, 64, 96, Y6, Y7, Y2)
-	STEPS2(96)
-	SUBL $2, CX
-	JNE  twoPlanes14loop
-	VPSLLD $7, Y2, Y2
-	VPADDD Y2, Y0, Y0
-	VPSLLD $7, Y3, Y3
-	VPADDD Y3, Y1, Y1
+	JNE  onePlane7
 
 accumulated:
 	// The sums are in Y0 and, of two planes of weights, Y1.
-	MOVL command_op(R9), AX
-	CMPL AX, $const_opExternal
+	CMPL command_op(R9), $const_opExternal
 	JEQ  external
 	TESTL $const_flagHighHalf, R14
 	JEQ  requantiseWide
 
-	// t = ((acc·M >> (S−1)) + 1) >> 1, of which the high halves of products are all that counts: of the
-	// even rows in Y5, of the odd ones in Y6.
 	VMOVDQU CONST(const_constMultiplier), Y2
 	VMOVDQU CONST(const_constShift), Y3
 	TESTL $const_flagNegative, R14
-	JEQ  multiply
-	VMOVDQU CONST(const_constNegative), Y5
-	VMOVDQU CONST(const_constNegativeShift), Y6
-	VBLENDVPS Y0, Y5, Y2, Y2
-	VBLENDVPS Y0, Y6, Y3, Y3
+	JNE  negative
 
 multiply:
-	VPSUBD Y12, Y3, Y3
-	VPMULDQ Y2, Y0, Y5
-	VPSRLQ $32, Y0, Y6
-	VPSRLQ $32, Y2, Y2
-	VPMULDQ Y2, Y6, Y6
-	VPSRLQ $32, Y5, Y5
-	VPBLENDD $0xAA, Y6, Y5, Y5
-	VPSRAVD Y3, Y5, Y5
-	VPSUBD Y14, Y5, Y5
-	VPSRAD $1, Y5, Y5
+	MULTIPLY
 
 requantised:
 	// t is in Y5.
@@ -311,65 +289,60 @@ requantised:
 	VMOVDQU CONST(const_constHigh), Y7
 	TESTL $const_flagCounts, R14
 	JEQ  clamp
-	VPCMPGTD Y5, Y6, Y8
-	VPCMPGTD Y7, Y5, Y9
-	VPAND CONST(const_constCountLow), Y8, Y8
-	VPAND CONST(const_constCountHigh), Y9, Y9
-	VPOR Y9, Y8, Y8
-	VMOVMSKPS Y8, AX
-	POPCNTL AX, AX
-	MOVQ frameAVX2_progress(R8), DX
-	ADDQ AX, progress_saturations(DX)
+	COUNT
 
 clamp:
-	VPMAXSD Y6, Y5, Y5
-	VPMINSD Y7, Y5, Y5
-	VPADDD CONST(const_constZero), Y5, Y5
+	CLAMP
 
 store:
 	// q is in Y5: its planes go to AX and DX.
-	VEXTRACTI128 $1, Y5, X6
-	VPACKUSDW X6, X5, X5
-	VPSRLW $7, X5, X6
-	VPACKUSWB X6, X6, X6
-	VMOVQ X6, DX
-	TESTL R15, R15
-	JEQ  storeLow
-	VPAND X13, X5, X5
-	VPSLLW $8, X5, X5
-	VPSRLW $8, X5, X5
-
-storeLow:
+	NARROW
+	CMPQ frameAVX2_wide(R8), $0
+	JNE  store14
 	VPACKUSWB X5, X5, X5
 	VMOVQ X5, AX
 	CMPL command_op(R9), $const_opSweep
-	JEQ  sweep
+	JEQ  sweep7
 	MOVL command_dest(R9), CX
 	MOVQ AX, (R12)(CX*1)
-	TESTL R15, R15
-	JEQ  advance
+	JMP  advance
+
+store14:
+	VPSRLW $7, X5, X6
+	VPSLLW $9, X5, X5
+	VPSRLW $9, X5, X5
+	VPACKUSWB X6, X5, X5
+	VMOVQ X5, AX
+	VPEXTRQ $1, X5, DX
+	CMPL command_op(R9), $const_opSweep
+	JEQ  sweep14
+	MOVL command_dest(R9), CX
+	MOVQ AX, (R12)(CX*1)
 	MOVQ DX, (R13)(CX*1)
+	JMP  advance
 
-advance:
-	ADDQ $command__size, R9
-	JMP  next
-
-sweep:
+sweep7:
 	MOVL command_next(R9), DI
 	ADDQ frameAVX2_next(R8), DI
 	MOVL command_current(R9), CX
 	MOVQ AX, (DI)
 	XORQ (R12)(CX*1), AX
-	TESTL R15, R15
-	JEQ  compare
+	JEQ  advance
+	JMP  moved
+
+sweep14:
+	MOVL command_next(R9), DI
+	ADDQ frameAVX2_next(R8), DI
+	MOVL command_current(R9), CX
+	MOVQ AX, (DI)
+	XORQ (R12)(CX*1), AX
 	ADDQ frameAVX2_nextPlane(R8), DI
 	MOVQ DX, (DI)
 	XORQ (R13)(CX*1), DX
-	ORQ DX, AX
-
-compare:
-	TESTQ AX, AX
+	ORQ  DX, AX
 	JEQ  advance
+
+moved:
 	MOVQ frameAVX2_progress(R8), DX
 	MOVL $1, progress_moved(DX)
 	JMP  advance
@@ -380,12 +353,89 @@ output:
 	VMOVDQU Y5, (DI)
 	JMP  advance
 
+negative:
+	VMOVDQU CONST(const_constNegative), Y5
+	VMOVDQU CONST(const_constNegativeShift), Y6
+	VBLENDVPS Y0, Y5, Y2, Y2
+	VBLENDVPS Y0, Y6, Y3, Y3
+	JMP  multiply
+
 external:
 	MOVL command_dest(R9), DI
 	ADDQ frameAVX2_external(R8), DI
 	VMOVDQU Y0, (DI)
 	VMOVDQU Y1, 32(DI)
 	JMP  advance
+
+resume:
+	// A sweep: what comes from outside of the loop is there.
+	MOVL command_dest(R9), DX
+	ADDQ frameAVX2_external(R8), DX
+	VMOVDQU (DX), Y0
+	TESTL $const_flagTwoPlanes, R14
+	JEQ  onePlane
+	VMOVDQU 32(DX), Y1
+	JMP  twoPlanesLoaded
+
+onePlane14:
+	VPXOR Y2, Y2, Y2
+	TESTL CX, CX
+	JEQ  onePlane14done
+
+onePlane14loop:
+	GATHER14(64)
+	MULTIPLY2(Y4, Y5, 32, 96, Y4, Y5, Y0)
+	MULTIPLY2(Y6, Y7, 32, 96, Y6, Y7, Y2)
+	STEPS(64)
+	SUBL $2, CX
+	JNE  onePlane14loop
+
+onePlane14done:
+	VPSLLD $7, Y2, Y2
+	VPADDD Y2, Y0, Y0
+	JMP  accumulated
+
+twoPlanes:
+	VPXOR Y0, Y0, Y0
+
+twoPlanesLoaded:
+	TESTL CX, CX
+	JEQ  accumulated
+	CMPQ frameAVX2_wide(R8), $0
+	JNE  twoPlanes14
+
+twoPlanes7:
+	MOVL (SI), AX
+	INDICES(0)
+	GATHER(R12, AX, Y4)
+	MOVL 4(SI), AX
+	INDICES(96)
+	GATHER(R12, AX, Y5)
+	MULTIPLY2(Y4, Y5, 32, 128, Y6, Y7, Y1)
+	MULTIPLY2(Y4, Y5, 64, 160, Y4, Y5, Y0)
+	STEPS(96)
+	SUBL $2, CX
+	JNE  twoPlanes7
+	JMP  accumulated
+
+twoPlanes14:
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+twoPlanes14loop:
+	GATHER14(96)
+	MULTIPLY2(Y4, Y5, 32, 128, Y8, Y9, Y1)
+	MULTIPLY2(Y4, Y5, 64, 160, Y4, Y5, Y0)
+	MULTIPLY2(Y6, Y7, 32, 128, Y8, Y9, Y3)
+	MULTIPLY2(Y6, Y7, 64, 160, Y6, Y7, Y2)
+	STEPS(96)
+	SUBL $2, CX
+	JNE  twoPlanes14loop
+	VPSLLD $7, Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VPSLLD $7, Y3, Y3
+	VPADDD Y3, Y1, Y1
+	JMP  accumulated
 
 requantiseWide:
 	// In int64, four rows at a time. The bias of one plane of weights is in the sum.
@@ -402,7 +452,7 @@ spill:
 	VMOVDQU Y3, 64(SP)
 	WIDE(0, Y5, Y7, Y8, Y9, Y10)
 	WIDE(16, Y6, Y7, Y8, Y9, Y10)
-	CMPL AX, $const_opOutput
+	CMPL command_op(R9), $const_opOutput
 	JEQ  join
 	VPSRLQ $33, Y14, Y7
 	VPXOR Y14, Y7, Y8
@@ -416,7 +466,7 @@ join:
 
 table:
 	MOVQ frameAVX2_tables(R8), DX
-	TESTL R15, R15
+	CMPQ frameAVX2_wide(R8), $0
 	JNE  table14
 
 	// quant.LookUp7: two entries are loaded, the first one is kept.
@@ -466,7 +516,7 @@ begin:
 	LEAQ (R12)(DX*1), DI
 	MOVL command_count(R9), CX
 	COPY(beginLow, beginLowDone)
-	TESTL R15, R15
+	CMPQ frameAVX2_wide(R8), $0
 	JEQ  begun
 	MOVL command_count(R9), CX
 	ADDQ CX, SI
@@ -486,7 +536,7 @@ end:
 	LEAQ (R12)(DX*1), DI
 	MOVL command_count(R9), CX
 	COPY(endLow, endLowDone)
-	TESTL R15, R15
+	CMPQ frameAVX2_wide(R8), $0
 	JEQ  ended
 	MOVL command_count(R9), CX
 	ADDQ frameAVX2_nextPlane(R8), SI
@@ -516,5 +566,6 @@ done:
 	SHRQ $6, R9
 	MOVL R9, progress_command(DX)
 	MOVL R11, progress_budget(DX)
+	ADDQ R15, progress_saturations(DX)
 	VZEROUPPER
 	RET

@@ -35,11 +35,11 @@ const (
 )
 
 // Bounds of the way in which quantise7AVX2 and quantise14AVX2 divide. With r = 1/s rounded to float32 they
-// compute k = ⌊u·r⌋, the remainder ρ = u − k·s by one fused operation, and t = k + [ρ ≥ s/2]. This is
-// ⌊u/s + ½⌋ where |u·r| < farInput:
+// compute k = u·r − ½, rounded by one fused operation and then to an integer; the remainder ρ = u − k·s by
+// another one; and t = k + [ρ ≥ s/2]. This is ⌊u/s + ½⌋ where |u/s| < 2¹⁷:
 //
-//   - u·r is off by less than 2⁻²²·2¹⁷ = 2⁻⁵. If that makes k one less than ⌊u/s⌋, then ρ ≥ s and t = k+1; if
-//     one more, then ρ < 0 and t = k; u/s is next to an integer, and so t is right both times.
+//   - u·r − ½ is off from u/s − ½ by less than 2⁻²³·2¹⁷ = 2⁻⁶. So k = ⌊u/s⌋, unless u/s is that close to an
+//     integer. If k is one less, then ρ ≥ s and t = k+1; if one more, then ρ < 0 and t = k: right both times.
 //   - ρ is rounded once. s/2 is a float32, so what is not below it is not rounded to below it. Let ulp(x) be the
 //     unit in the last place of x. ρ is a multiple of ulp(u) or of ulp(s), whichever is smaller. If ulp(u) ≥
 //     ulp(s)/2, then a ρ below s/2 is below it by ulp(s)/2 at least, and not rounded to s/2. Else |u| < s/2, and
@@ -47,9 +47,11 @@ const (
 //
 // InputFromReal rounds u/s and its sum with ½ to 53 bits: at 2¹⁷ an error below 2⁻³⁵, while a u/s that is not
 // half-way between integers is at least 2⁻²⁷ away from there.
+//
+// What is not finite or too large for int32 becomes k = −2³¹. With |z| ≤ farZero all that is beyond 2¹⁷, and
+// that, is beyond ±2¹⁵ as t + z: there a group is left to Go.
 const (
-	farInput   = 1 << 17
-	farZero    = 1 << 16  // |z| at most: what is far is clamped then
+	farZero    = 1 << 16  // |z| at most
 	leastScale = 0x1p-100 // so that 1/s and s/2 are normal float32
 	mostScale  = 1 / 0x1p-100
 )

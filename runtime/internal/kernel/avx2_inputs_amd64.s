@@ -10,27 +10,33 @@
 //	R12    the constants     DI R13 the planes of activations, low and high
 //	BX     the group's constants
 //	DX     saturations
-//	Y12    the largest q in every int16; Y13 what is not far, Y14 2³¹−1 in every int32
+//	Y11    −½
+//	Y12    Q, the largest q, in every int16; Y13 the bits that it has not; Y14 −1
 //	Y15    what undoes the order of VPACKSSDW and VPACKUSWB
 
 #define CONSTANT(k, part) (k*128+32*part)(BX)
 
-#define BROADCASTD(value, X, Y) \
+// FILL fills a register with an int32.
+#define FILL(value, X, Y) \
 	MOVL         $value, AX \
 	VMOVD        AX, X      \
 	VPBROADCASTD X, Y
 
 // ENTER loads the frame.
 #define ENTER \
-	MOVQ f+0(FP), R8                    \
-	MOVQ inputFrameAVX2_groups(R8), R11 \
+	MOVQ f+0(FP), R8                       \
+	MOVQ inputFrameAVX2_groups(R8), R11    \
 	MOVQ inputFrameAVX2_constants(R8), R12 \
-	MOVQ inputFrameAVX2_source(R8), SI  \
-	MOVQ inputFrameAVX2_low(R8), DI     \
-	MOVQ inputFrameAVX2_high(R8), R13   \
-	MOVQ inputFrameAVX2_group(R8), R9   \
-	MOVQ inputFrameAVX2_end(R8), R10    \
-	MOVQ inputFrameAVX2_saturations(R8), DX
+	MOVQ inputFrameAVX2_source(R8), SI     \
+	MOVQ inputFrameAVX2_low(R8), DI        \
+	MOVQ inputFrameAVX2_high(R8), R13      \
+	MOVQ inputFrameAVX2_group(R8), R9      \
+	MOVQ inputFrameAVX2_end(R8), R10       \
+	MOVQ inputFrameAVX2_saturations(R8), DX \
+	MOVQ R9, AX                            \
+	SHLQ $5, AX                            \
+	ADDQ AX, DI                            \
+	ADDQ AX, R13
 
 // LEAVE tells how far it has come.
 #define LEAVE \
@@ -39,48 +45,64 @@
 	VZEROUPPER                              \
 	RET
 
-// QUANTISE makes t + z of 8 numbers in V, as int32, and keeps in far the largest |u·r|, whose bits as an
-// integer grow with it; infinities and NaN come after all numbers.
-#define QUANTISE(part, U, V, T, far) \
+// PREPARE loads what QUANTISE needs; largest is Q twice.
+#define PREPARE(largest) \
+	FILL(0xBF000000, X11, Y11)    \
+	FILL(largest, X12, Y12)       \
+	VPCMPEQW Y14, Y14, Y14        \
+	VPXOR    Y14, Y12, Y13        \
+	VMOVDQU  unpackAVX2<>(SB), Y15
+
+// QUANTISE makes t + z of 8 numbers in V, as int32; of those that are not finite or far off something far off.
+#define QUANTISE(part, U, V, W) \
 	VMOVUPS      (32*part)(SI), U                       \
-	VMULPS       CONSTANT(const_groupReciprocal, part), U, V \
-	VPAND        Y14, V, T                              \
-	VPMAXSD      T, far, far                            \
-	VROUNDPS     $9, V, V                               \ // floor
-	VFNMADD231PS CONSTANT(const_groupScale, part), V, U \ // the remainder
+	VMOVUPS      CONSTANT(const_groupReciprocal, part), V \
+	VFMADD213PS  Y11, U, V                              \ // u·r − ½
+	VCVTPS2DQ    V, V                                   \ // k
+	VCVTDQ2PS    V, W                                   \
+	VFNMADD231PS CONSTANT(const_groupScale, part), W, U \ // the remainder
 	VCMPPS       $0x1D, CONSTANT(const_groupHalf, part), U, U \ // −1 where it is s/2 or more
-	VCVTPS2DQ    V, V                                   \
 	VPSUBD       U, V, V                                \
 	VPADDD       CONSTANT(const_groupZero, part), V, V
 
-// QUANTISE32 makes the 32 numbers of a group q in Y0 and Y1, as int16 in the order of VPACKSSDW, unless one
-// is far off.
-#define QUANTISE32(far) \
+// QUANTISE32 makes the 32 numbers of a group t + z in Y0 and Y1, as int16 in the order of VPACKSSDW, and jumps
+// where one is not in [0, Q].
+#define QUANTISE32(outside) \
 	MOVL      inputGroup_constants(R11)(R9*8), BX \
-	ADDQ      R12, BX            \
-	VPXOR     Y8, Y8, Y8         \
-	QUANTISE(0, Y4, Y0, Y5, Y8)  \
-	QUANTISE(1, Y6, Y1, Y7, Y8)  \
-	QUANTISE(2, Y4, Y2, Y5, Y8)  \
-	QUANTISE(3, Y6, Y3, Y7, Y8)  \
-	VPCMPGTD  Y13, Y8, Y8        \
-	VPMOVMSKB Y8, AX             \
-	TESTL     AX, AX             \
-	JNE       far                \
-	VPACKSSDW Y1, Y0, Y0         \
-	VPACKSSDW Y3, Y2, Y1         \
-	VPXOR     Y5, Y5, Y5         \
-	VPMAXSW   Y5, Y0, Y2         \
-	VPMAXSW   Y5, Y1, Y3         \
-	VPMINSW   Y12, Y2, Y2        \
-	VPMINSW   Y12, Y3, Y3        \
-	VPCMPEQW  Y2, Y0, Y4         \
-	VPCMPEQW  Y3, Y1, Y5         \
-	VMOVDQA   Y2, Y0             \
-	VMOVDQA   Y3, Y1             \
-	VPACKSSWB Y5, Y4, Y4         \
-	VPERMD    Y4, Y15, Y4        \
-	VPMOVMSKB Y4, AX             \
+	ADDQ      R12, BX         \
+	QUANTISE(0, Y4, Y0, Y5)   \
+	QUANTISE(1, Y6, Y1, Y7)   \
+	QUANTISE(2, Y4, Y2, Y5)   \
+	QUANTISE(3, Y6, Y3, Y7)   \
+	VPACKSSDW Y1, Y0, Y0      \
+	VPACKSSDW Y3, Y2, Y1      \
+	VPOR      Y1, Y0, Y2      \
+	VPTEST    Y13, Y2         \
+	JNE       outside
+
+// OUTSIDE clamps Y0 and Y1 to [0, Q] and counts, or jumps where VPACKSSDW had to saturate.
+#define OUTSIDE(far) \
+	VPSUBW    Y14, Y0, Y2   \ // 2¹⁵−1 and −2¹⁵ become the two least
+	VPSUBW    Y14, Y1, Y3   \
+	VPMINSW   Y3, Y2, Y2    \
+	VPSLLW    $15, Y14, Y3  \
+	VPSUBW    Y14, Y3, Y3   \
+	VPCMPGTW  Y3, Y2, Y2    \
+	VPMOVMSKB Y2, AX        \
+	CMPL      AX, $-1       \
+	JNE       far           \
+	VPXOR     Y5, Y5, Y5    \
+	VPMAXSW   Y5, Y0, Y2    \
+	VPMAXSW   Y5, Y1, Y3    \
+	VPMINSW   Y12, Y2, Y2   \
+	VPMINSW   Y12, Y3, Y3   \
+	VPCMPEQW  Y2, Y0, Y4    \
+	VPCMPEQW  Y3, Y1, Y5    \
+	VMOVDQA   Y2, Y0        \
+	VMOVDQA   Y3, Y1        \
+	VPACKSSWB Y5, Y4, Y4    \
+	VPERMD    Y4, Y15, Y4   \
+	VPMOVMSKB Y4, AX        \
 	COUNT
 
 // COUNT counts the inputs that are read and have no bit in AX.
@@ -102,21 +124,17 @@
 	VPACKUSWB B, A, A
 
 // func quantise7AVX2(f *inputFrameAVX2)
-// It is windows.quantiseInputs for groups of 32 sources, see the bounds in avx2_inputs_amd64.go.
+// It is windows.quantiseInputs for groups of 32 sources, see farZero for why.
 TEXT ·quantise7AVX2(SB), NOSPLIT, $0-8
 	ENTER
-	BROADCASTD(0x007F007F, X12, Y12)
-	BROADCASTD(0x47FFFFFF, X13, Y13) // just below farInput, as float32
-	BROADCASTD(0x7FFFFFFF, X14, Y14)
-	VMOVDQU unpackAVX2<>(SB), Y15
-	MOVQ R9, AX
-	SHLQ $5, AX
-	ADDQ AX, DI
+	PREPARE(0x007F007F)
 	CMPQ R9, R10
 	JAE  done7
 
 next7:
-	QUANTISE32(done7)
+	QUANTISE32(outside7)
+
+store7:
 	VPACKUSWB Y1, Y0, Y0
 	VPERMD Y0, Y15, Y0
 	VMOVDQU Y0, (DI)
@@ -129,23 +147,22 @@ next7:
 done7:
 	LEAVE
 
+outside7:
+	OUTSIDE(done7)
+	JMP store7
+
 // func quantise14AVX2(f *inputFrameAVX2)
 // It is the same for 14 bits.
 TEXT ·quantise14AVX2(SB), NOSPLIT, $0-8
 	ENTER
-	BROADCASTD(0x3FFF3FFF, X12, Y12)
-	BROADCASTD(0x47FFFFFF, X13, Y13)
-	BROADCASTD(0x7FFFFFFF, X14, Y14)
-	VMOVDQU unpackAVX2<>(SB), Y15
-	MOVQ R9, AX
-	SHLQ $5, AX
-	ADDQ AX, DI
-	ADDQ AX, R13
+	PREPARE(0x3FFF3FFF)
 	CMPQ R9, R10
 	JAE  done14
 
 next14:
-	QUANTISE32(done14)
+	QUANTISE32(outside14)
+
+store14:
 	PLANES(Y0, Y1, Y2, Y3)
 	VPERMD Y0, Y15, Y0
 	VPERMD Y2, Y15, Y2
@@ -161,14 +178,15 @@ next14:
 done14:
 	LEAVE
 
+outside14:
+	OUTSIDE(done14)
+	JMP store14
+
 // func gather7AVX2(f *inputFrameAVX2)
 // It is gatherWindows for groups of 32 sources.
 TEXT ·gather7AVX2(SB), NOSPLIT, $0-8
 	ENTER
-	BROADCASTD(0x7F7F7F7F, X12, Y12)
-	MOVQ R9, AX
-	SHLQ $5, AX
-	ADDQ AX, DI
+	FILL(0x7F7F7F7F, X12, Y12)
 	CMPQ R9, R10
 	JAE  gathered7
 
@@ -193,11 +211,7 @@ gathered7:
 // It is gatherWindows for groups of 32 sources.
 TEXT ·gather14AVX2(SB), NOSPLIT, $0-8
 	ENTER
-	BROADCASTD(0x3FFF3FFF, X12, Y12)
-	MOVQ R9, AX
-	SHLQ $5, AX
-	ADDQ AX, DI
-	ADDQ AX, R13
+	FILL(0x3FFF3FFF, X12, Y12)
 	CMPQ R9, R10
 	JAE  gathered14
 

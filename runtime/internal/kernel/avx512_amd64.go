@@ -18,15 +18,40 @@ func usableAVX512() bool {
 	return x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VBMI && x.HasAVX512VNNI && x.HasPOPCNT
 }
 
+// Up to how many entries windows have 64 bytes. Intel's processors permute 64 bytes in one cycle and 128 in two; but
+// with 128 steps are fewer, which counts as soon as they come from the second cache. 14 bits permute twice.
+const (
+	nearEntries7  = 6000
+	nearEntries14 = 150_000
+)
+
 func packAVX512(p *Program, s *Streams) (Engine, float64) {
-	k := windowKernel{execute: execute7AVX512}
+	window, near := 64, nearEntries7
 	if p.Width == quant.Width14 {
+		near = nearEntries14
+	}
+	if len(s.Values) > near {
+		window = 128
+	}
+	w := packWindowsAVX512(p, s, window)
+	return w, costAVX512(w)
+}
+
+// packWindowsAVX512 packs for windows of 64 or 128 bytes.
+func packWindowsAVX512(p *Program, s *Streams, window int) *windows {
+	k := windowKernel{execute: execute7AVX512}
+	switch {
+	case p.Width == quant.Width7 && window == 128:
+		k.execute = execute7AVX512Far
+	case p.Width == quant.Width14 && window == 128:
+		k.execute = execute14AVX512Far
+	case p.Width == quant.Width14:
 		k.execute = execute14AVX512
 	}
-	w := packWindows(p, s, layout{rows: 16, window: 64, group: maxGroup}, k)
+	w := packWindows(p, s, layout{rows: 16, window: window, group: maxGroup}, k)
 	in := packInputsAVX512(w)
 	w.kernel.quantise, w.kernel.gather7, w.kernel.gather14, w.beside = in.quantise, in.gather7, in.gather14, in.bytes()
-	return w, costAVX512(w)
+	return w
 }
 
 // costAVX512 estimates the nanoseconds of an inference, from BenchmarkInfer, for one sweep of each loop as
@@ -42,12 +67,22 @@ func costAVX512(w *windows) float64 {
 	return 30 + 0.007*float64(len(w.data)) + 0.6*float64(visits) + 4*float64(slices)
 }
 
-// execute7AVX512 is interpret for 7 bits.
+// execute7AVX512 is interpret for 7 bits and windows of 64 bytes.
 //
 //go:noescape
 func execute7AVX512(w *windows, mem *Memory, p *progress)
 
-// execute14AVX512 is interpret for 14 bits.
+// execute14AVX512 is interpret for 14 bits and windows of 64 bytes.
 //
 //go:noescape
 func execute14AVX512(w *windows, mem *Memory, p *progress)
+
+// execute7AVX512Far is interpret for 7 bits and windows of 128 bytes.
+//
+//go:noescape
+func execute7AVX512Far(w *windows, mem *Memory, p *progress)
+
+// execute14AVX512Far is interpret for 14 bits and windows of 128 bytes.
+//
+//go:noescape
+func execute14AVX512Far(w *windows, mem *Memory, p *progress)

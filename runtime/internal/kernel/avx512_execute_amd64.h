@@ -1,10 +1,11 @@
-// The body of the two functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7. It is interpret, for
+// The body of the functions of avx512_amd64.s. With WIDE activations have 14 bits, else 7. It is interpret, for
 // groups of slices.
 //
 // DI windows, SI Memory, DX progress
 // R8 activations, R9 their high plane
 // R13 the command, R14 the one to stop before
 // R10 visits, BX how many; R11 steps; R12 constants; CX steps of a slice, later flags
+// Z16 to Z26 a window, and what is on the way
 // Z0 to Z15 the sums of a group, later Z0 to Z7: of slice s Z_s; with two planes the low ones to Z3, then the high ones
 // K7 the even lanes; Z28 a permutation; Z29 to Z31 are 1, 33 and 127 in every lane
 
@@ -75,8 +76,7 @@ next:
 	// Up to four slices have two pairs of sums each, in turn.
 few:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE1(0, Z0, Z8, Z4, Z12, few0, few1)
 	CMPL command_slices(R13), $1
 	JEQ  fewNext
@@ -100,8 +100,7 @@ fewNext:
 
 many:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE1(0, Z0, Z8, Z0, Z8, many0, many1)
 	WIDE1(1, Z1, Z9, Z1, Z9, many2, many3)
 	WIDE1(2, Z2, Z10, Z2, Z10, many4, many5)
@@ -118,8 +117,7 @@ many:
 	// Of slice s Z_s has Σ w_lo·q_lo, Z_{s+4} Σ w_hi·q_lo, Z_{s+8} Σ w_lo·q_hi, Z_{s+12} Σ w_hi·q_hi.
 twoPlanes:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
-	VMOVDQU64 (R9)(AX*1), Z17
+	WINDOW
 	WIDE2(0, Z0, Z4, Z8, Z12, two0, two1)
 	WIDE2(1, Z1, Z5, Z9, Z13, two2, two3)
 	WIDE2(2, Z2, Z6, Z10, Z14, two4, two5)
@@ -140,7 +138,7 @@ summed:
 #else
 one:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
+	WINDOW
 	NARROW1(0, Z0, Z8, one0, one1)
 	CMPL command_slices(R13), $1
 	JEQ  oneNext
@@ -162,7 +160,7 @@ oneNext:
 
 twoPlanes:
 	MOVL windowVisit_start(R10), AX
-	VMOVDQU64 (R8)(AX*1), Z16
+	WINDOW
 	NARROW2(0, Z0, Z4, Z8, Z12, two0, two1)
 	NARROW2(1, Z1, Z5, Z9, Z13, two2, two3)
 	NARROW2(2, Z2, Z6, Z10, Z14, two4, two5)
@@ -182,30 +180,51 @@ summed:
 	VPADDD Z15, Z7, Z7
 #endif
 
-	// What most models have: a level of one plane without tables, whose accumulators below zero are like others, and
-	// multipliers of which the high half suffices.
+	// What most models have: levels and sweeps of one plane without tables, whose accumulators below zero are like others,
+	// and multipliers of which the high half suffices. R11 is what the sums start from, R10 bytes apart; BX is where the
+	// results go to.
 	MOVL command_flags(R13), CX
 	MOVL CX, AX
 	ANDL $(const_flagTwoPlanes+const_flagTable+const_flagNegative+const_flagHighHalf), AX
 	CMPL AX, $const_flagHighHalf
 	JNE  each
-	CMPL command_op(R13), $const_opLevel
-	JNE  each
+	MOVQ R12, R11 // constBias is 0
+	MOVQ $(64*const_constants), R10
 	MOVL command_dest(R13), BX
+	MOVL command_op(R13), AX
+	CMPL AX, $const_opLevel
+	JEQ  quick
+	CMPL AX, $const_opSweep
+	JNE  each
+	MOVQ Memory_Buffers+Buffers_External(SI), R11
+	ADDQ BX, R11
+	MOVQ $128, R10
+	XORL BX, BX
+
+quick:
 	MOVL command_slices(R13), AX
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 	VPXORD Z27, Z27, Z27
 	REQUANTISE(0, Z0, Z16)
-	CMPL AX, $1
-	JEQ  firstFour
-	REQUANTISE(1, Z1, Z17)
+	REQUANTISE_IF(1, Z1, Z17, firstFour)
 	REQUANTISE_IF(2, Z2, Z18, firstFour)
 	REQUANTISE_IF(3, Z3, Z19, firstFour)
 
 firstFour:
 	PACK
+	CMPL command_op(R13), $const_opSweep
+	JEQ  firstFourSwept
+	STORE
+
+firstFourStored:
 	CMPL AX, $4
-	JBE  leveled
+	JBE  stored
 	ADDL $64, BX
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 	REQUANTISE(4, Z4, Z16)
 	REQUANTISE_IF(5, Z5, Z17, lastFour)
 	REQUANTISE_IF(6, Z6, Z18, lastFour)
@@ -213,17 +232,28 @@ firstFour:
 
 lastFour:
 	PACK
+	CMPL command_op(R13), $const_opSweep
+	JEQ  lastFourSwept
+	STORE
 
-leveled:
+stored:
 	VPMOVD2M Z27, K1
 	KORTESTW K1, K1
-	JNE  counted
+	JNE  each
 	ADDQ $command__size, R13
 	JMP  next
 
-	// Rarely something saturates; then the same is done again and counted.
-counted:
+firstFourSwept:
+	STORE_SWEPT(firstFourStored)
+	JMP  firstFourStored
+
+lastFourSwept:
+	STORE_SWEPT(stored)
+	JMP  stored
+
+	// The rest; and once more what saturates, which is rare, to be counted. Sums of slices that there are not are zero.
 each:
+	MOVL command_flags(R13), CX
 	LEAQ 63(SP), R10
 	ANDQ $~63, R10
 	VMOVDQA64 Z0, (R10)
@@ -382,71 +412,37 @@ sliceDone:
 	JEQ  grouped
 	CMPL AX, $const_opExternal
 	JEQ  grouped
-	MOVL command_slices(R13), CX
 	LEAQ 63(SP), R10
 	ANDQ $~63, R10
 	MOVL command_dest(R13), BX
-	CMPL AX, $const_opSweep
-	JEQ  sweep
+	CMPL AX, $const_opLevel
+	MOVL command_slices(R13), AX
+	JEQ  four
+	XORL BX, BX
 
-level:
+four:
 	VMOVDQA64 (R10), Z16
 	VMOVDQA64 64(R10), Z17
 	VMOVDQA64 128(R10), Z18
 	VMOVDQA64 192(R10), Z19
 	PACK
+	CMPL command_op(R13), $const_opSweep
+	JEQ  fourSwept
+	STORE
+
+fourStored:
 	ADDQ $256, R10
 	ADDQ $64, BX
-	SUBL $4, CX
-	JG   level
+	SUBL $4, AX
+	JG   four
 
 grouped:
 	ADDQ $command__size, R13
 	JMP  next
 
-	// A sweep's results wait aside. Of the lanes of slices K1 has those that moved.
-sweep:
-	MOVL command_next(R13), BX
-	ADDQ Memory_Buffers+Buffers_Next8(SI), BX
-	MOVL command_current(R13), R11
-
-sweepFour:
-	VMOVDQA64 (R10), Z16
-	VMOVDQA64 64(R10), Z17
-	VMOVDQA64 128(R10), Z18
-	VMOVDQA64 192(R10), Z19
-	JOIN_FOUR
-	VMOVDQU64 Z16, (BX)
-	VPCMPB $4, (R8)(R11*1), Z16, K1
-#ifdef WIDE
-	MOVQ BX, AX
-	ADDQ windows_next(DI), AX
-	VMOVDQU64 Z17, (AX)
-	VPCMPB $4, (R9)(R11*1), Z17, K2
-	KORQ K1, K2, K1
-#endif
-	KMOVQ K1, R12
-	MOVQ $-1, AX
-	CMPL CX, $4
-	JGE  allFour
-	SHLL $4, CX
-	SHLQ CX, AX
-	SHRL $4, CX
-	NOTQ AX
-
-allFour:
-	TESTQ AX, R12
-	JEQ  rests
-	MOVL $1, progress_moved(DX)
-
-rests:
-	ADDQ $256, R10
-	ADDQ $64, BX
-	ADDQ $64, R11
-	SUBL $4, CX
-	JG   sweepFour
-	ADDQ $command__size, R13
-	JMP  next
+fourSwept:
+	STORE_SWEPT(fourStored)
+	JMP  fourStored
 
 storeOutput:
 	MOVQ Memory_Buffers+Buffers_Outputs(SI), AX

@@ -113,11 +113,17 @@ func engines(p *Program, s *Streams) map[string]Engine {
 			all[k.Name], _ = k.Pack(p, s)
 		}
 	}
-	for _, l := range []layout{{rows: 16, window: 128}, {rows: 16, window: 64, group: 8}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
+	for _, l := range []layout{{rows: 16, window: 128}, {rows: 16, window: 64, group: 8}, {rows: 16, window: 128, group: 4}, {rows: 8, window: 32, sourceOrder: true}, {rows: 4, window: 64}, {rows: 2, window: 1}} {
 		all[fmt.Sprintf("interpreted %d×%d, groups of %d", l.rows, l.window, l.group)] = packWindows(p, s, l, windowKernel{})
+	}
+	for name, pack := range moreEngines {
+		all[name] = pack(p, s)
 	}
 	return all
 }
+
+// moreEngines are what a kernel would choose for other programs only; the tests of an instruction set add them.
+var moreEngines = map[string]func(*Program, *Streams) Engine{}
 
 // compare runs a few inputs through every engine and the portable one and counts the engines in compared.
 func compare(t *testing.T, rng *rand.Rand, p *Program, s *Streams, inputs int, compared map[string]int) {

@@ -19,6 +19,7 @@ type shape struct {
 	clustered  bool
 	twoPlanes  int // percent of the rows
 	tables     int // percent of the states
+	leaky      int // percent of the rows: accumulators below zero have a multiplier of their own
 	extreme    bool
 	nothingCut bool // no state counts saturations
 }
@@ -26,13 +27,13 @@ type shape struct {
 // randomShape returns one of many shapes: no inputs, no states, single rows, many levels, loops.
 func randomShape(rng *rand.Rand) shape {
 	s := shape{
-		width: []quant.Width{quant.Width7, quant.Width14}[rng.IntN(2)], inputs: rng.IntN(300), unread: rng.IntN(2) * rng.IntN(40), outputs: 1 + rng.IntN(40),
+		width: []quant.Width{quant.Width7, quant.Width14}[rng.IntN(2)], inputs: rng.IntN(300), unread: rng.IntN(2) * rng.IntN(40), outputs: 1 + rng.IntN([]int{40, 40, 200}[rng.IntN(3)]),
 		entries: 1 + rng.IntN(60), clustered: rng.IntN(2) == 0, twoPlanes: []int{0, 0, 50, 100}[rng.IntN(4)], tables: []int{0, 0, 30, 100}[rng.IntN(4)],
-		extreme: rng.IntN(3) == 0, nothingCut: rng.IntN(3) == 0,
+		leaky: []int{0, 0, 30}[rng.IntN(3)], extreme: rng.IntN(3) == 0, nothingCut: rng.IntN(3) == 0,
 	}
 	n := 0
 	for range rng.IntN(5) {
-		states := 1 + rng.IntN(50)
+		states := 1 + rng.IntN([]int{50, 50, 50, 300}[rng.IntN(4)])
 		segment := Segment{First: n, End: n + states}
 		if rng.IntN(2) == 0 {
 			segment.Sweeps = 1 + uint32(rng.IntN(20))
@@ -129,7 +130,7 @@ func finishRow(rng *rand.Rand, s shape, row *Row, largest int64, state bool) {
 	if !state {
 		return
 	}
-	if rng.IntN(3) == 0 {
+	if rng.IntN(100) < s.leaky {
 		row.Negative = randomMultiplier(rng, largest, q, s.extreme)
 	}
 	if rng.IntN(100) < s.tables {

@@ -17,7 +17,7 @@ const lanes = 4
 // layout is the shape of a step, which an instruction set decides, and how inputs lie in memory.
 type layout struct {
 	rows   int // of a slice
-	window int // bytes; at most 256; with group a power of two
+	window int // bytes; at most 256
 	group  int // slices of a command, which share windows; 0: each has a command of its own; see windows_groups.go
 
 	// sourceOrder says that inputs lie where the caller has them, those that are not read included. Else
@@ -173,8 +173,9 @@ func (w *windows) States(mem *Memory) {
 
 // Outputs copies the next len(dst) outputs.
 func (w *windows) Outputs(mem *Memory, dst []int32) {
-	for k := range dst {
-		dst[k] = mem.Outputs[w.outputAt[mem.output+k]]
+	outputs := mem.Outputs
+	for k, at := range w.outputAt[mem.output:][:len(dst)] {
+		dst[k] = outputs[at]
 	}
 	mem.output += len(dst)
 }

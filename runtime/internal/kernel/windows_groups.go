@@ -3,11 +3,15 @@ package kernel
 import "math"
 
 // Groups of slices. Where an instruction set has registers for the sums of several slices, a command
-// computes them together, one window after the other: a window is loaded once for all of them and lies at a
-// multiple of its size, and a step costs no more than its indices and weights.
+// computes them together, one window after the other: a window is loaded once for all of them, and a step costs no
+// more than its indices and weights.
 
 // maxGroup is how many slices of one plane of weights a group has at most; of two planes half as many.
 const maxGroup = 8
+
+// groupStore is how many states a group stores at once, and what windows and segments begin at multiples of: so a
+// window that was just written is one that was stored, or two.
+const groupStore = 64
 
 // windowVisit is what a group does at one window: of each of its slices so many steps, one slice after the other.
 type windowVisit struct {
@@ -52,8 +56,8 @@ func (w *windows) sliceOf(c *command, k uint32) *command {
 	return &one
 }
 
-// mostGroupSteps is how many steps a group should have at most: about ten microseconds.
-const mostGroupSteps = 1 << 13
+// mostGroupSteps is about how many steps a group should have at most: some microseconds, even from the last cache.
+const mostGroupSteps = 1 << 11
 
 // groupSize returns how many slices a group has at most whose longest row is this one: with few entries all that
 // there is room for, with very many one.
@@ -79,7 +83,7 @@ func (b *windowPacker) groupSteps(c *command, rows int) {
 			c.count = uint32(len(b.visits)) - c.start
 			return
 		}
-		visit := windowVisit{start: start &^ uint32(b.window-1)}
+		visit := windowVisit{start: start &^ (groupStore - 1)}
 		for first := 0; first < rows; first += b.layout.rows {
 			count := b.visit(visit.start, b.lanes[first:min(first+b.layout.rows, rows)], c.flags)
 			visit.counts[first/b.layout.rows] = uint8(count)

@@ -119,6 +119,6 @@ func TestManyInputsAreTakenInTurns(t *testing.T) {
 	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
 		rng := rand.New(rand.NewPCG(uint64(width), 4))
 		p, s := randomProgram(rng, shape{width: width, inputs: 40_000, unread: 99, outputs: 9, entries: 3000})
-		compare(t, rng, p, s, 1)
+		compare(t, rng, p, s, 1, map[string]int{})
 	}
 }

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -36,7 +35,7 @@ type windowPacker struct {
 	*windows
 
 	// The entries of all rows as the file has them: row i's are first[i] to first[i+1]−1; at holds columns
-	// until place turns them into positions.
+	// until place turns them into positions. Behind them lie as many that are none as deal looks ahead.
 	first   []int32
 	at      []uint32
 	weights []int16
@@ -56,18 +55,43 @@ const packedRoom = 7
 type span struct{ first, end int32 }
 
 func (b *windowPacker) read(s *Streams) {
-	rows, stored := len(b.program.Rows), len(s.Values)
-	b.first, b.at, b.weights = make([]int32, 1, rows+1), make([]uint32, 0, stored), make([]int16, 0, stored)
-	b.packed = make([]byte, 0, packedRoom*stored)
-	b.constants = make([]int32, 0, constants*(rows+(len(b.program.Segments)+1)*b.layout.rows))
-	var at cursor
+	rows, stored := b.program.Rows, len(s.Values)
+	first, at, weights := make([]int32, len(rows)+1), make([]uint32, stored+lanes), make([]int16, stored+lanes)
+	gaps, lengths, low, k := 0, 0, 0, 0
 	for i := range rows {
-		row := s.row(&at, &b.program.Rows[i])
-		for row.next() {
-			b.at, b.weights = append(b.at, uint32(row.column)), append(b.weights, int16(row.weight))
+		length := 0
+		length, lengths = uvarint(s.Lengths, lengths)
+		gaps = columnsOf(at[k:k+length], s.Gaps, gaps)
+		for e, v := range s.Values[k : k+length] {
+			weights[k+e] = int16(int8(v))
 		}
-		b.first = append(b.first, int32(len(b.at)))
+		if rows[i].Planes == 2 {
+			for e, v := range s.Low[low : low+length] {
+				weights[k+e] = weights[k+e]<<7 + int16(int8(v))
+			}
+			low += length
+		}
+		k += length
+		first[i+1] = int32(k)
 	}
+	b.first, b.at, b.weights = first, at, weights
+	steps := 3 * stored / (lanes * b.layout.rows) // a guess: a third of their lanes are in use
+	b.packed, b.starts = make([]byte, 0, packedRoom*stored), make([]uint32, 0, steps)
+	b.constants = make([]int32, 0, constants*(len(rows)+(len(b.program.Segments)+1)*b.layout.rows))
+}
+
+// columnsOf stores the columns of a row whose gaps begin at gaps[at] and returns where the next row's do.
+func columnsOf(columns []uint32, gaps []byte, at int) int {
+	column := -1
+	for k := range columns {
+		gap := int(gaps[at])
+		if at++; gap >= 0x80 {
+			gap, at = uvarint(gaps, at-1)
+		}
+		column += 1 + gap
+		columns[k] = uint32(column)
+	}
+	return at
 }
 
 func (b *windowPacker) placeInputs() {
@@ -96,28 +120,30 @@ func (b *windowPacker) needs(row int32) uint32 {
 	if r.Table != NoTable {
 		flags |= flagTable
 	}
+	if b.group > 0 && r.highHalf() { // one row that is not costs seven other slices more than it does by itself
+		flags |= flagHighHalf
+	}
 	return flags
 }
 
 func (b *windowPacker) length(row int32) int32 { return b.first[row+1] - b.first[row] }
 
-// sortRows sorts the rows of every segment, and the outputs, by what they need and by falling length.
+// sortRows sorts the rows of every segment, and the outputs, by what they need and by falling length: as words
+// that hold all three, which takes a third of the time of comparing rows (BenchmarkPack).
 func (b *windowPacker) sortRows() {
-	b.order = make([]int32, len(b.program.Rows))
-	for i := range b.order {
-		b.order[i] = int32(i)
-	}
-	keys := make([]uint64, len(b.order))
-	for i := range b.order {
-		keys[i] = uint64(b.needs(int32(i)))<<32 | uint64(math.MaxInt32-b.length(int32(i)))
-	}
-	sorted := func(rows []int32) {
-		slices.SortFunc(rows, func(x, y int32) int { return cmp.Or(cmp.Compare(keys[x], keys[y]), cmp.Compare(x, y)) })
+	const width, largest = 28, 1<<28 - 1
+	words := make([]uint64, len(b.program.Rows))
+	for i := range words {
+		words[i] = uint64(b.needs(int32(i)))<<(2*width) | uint64(largest-min(b.length(int32(i)), largest))<<width | uint64(i)
 	}
 	for _, s := range b.program.Segments {
-		sorted(b.order[s.First:s.End])
+		slices.Sort(words[s.First:s.End])
 	}
-	sorted(b.order[b.program.States:])
+	slices.Sort(words[b.program.States:])
+	b.order = make([]int32, len(words))
+	for i, word := range words {
+		b.order[i] = int32(word & largest)
+	}
 }
 
 // packTables puts all tables into one array.
@@ -145,10 +171,10 @@ func (b *windowPacker) eachSlice(rows []int32, visit func(slice []int32)) {
 	}
 }
 
-// taken returns how many positions the states of a slice take, or those of a group, which stores whole windows.
+// taken returns how many positions the states of a slice take, or those of a group.
 func (b *windowPacker) taken(slice []int32) int {
 	if b.group > 0 {
-		return roundTo(len(slice), b.window)
+		return roundTo(len(slice), groupStore)
 	}
 	return b.layout.rows
 }
@@ -156,8 +182,8 @@ func (b *windowPacker) taken(slice []int32) int {
 // segment packs a level or a loop and places its states.
 func (b *windowPacker) segment(s *Segment) {
 	rows := b.order[s.First:s.End]
-	if b.group > 0 { // so that a window which a loop or level has just written is one that it stored
-		b.placed = roundTo(b.placed, b.window)
+	if b.group > 0 {
+		b.placed = roundTo(b.placed, groupStore)
 	}
 	begin, count := b.placed, 0
 	b.eachSlice(rows, func(slice []int32) {
@@ -220,7 +246,7 @@ func (b *windowPacker) start(slice []int32, lane int) uint16 {
 	if lane < len(slice) {
 		return b.program.Rows[slice[lane]].start()
 	}
-	if b.needs(slice[0])&flagTable == 0 {
+	if b.needs(slice[0])&flagTable == 0 || lane >= roundTo(len(slice), b.layout.rows) {
 		return 0
 	}
 	return uint16(quant.LookUp(b.program.Width, b.program.Tables[0], 0))
@@ -270,14 +296,11 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 			b.addConstants(slice[first:min(first+b.layout.rows, len(slice))])
 		}
 	}
-	if c.flags&flagTwoPlanes == 0 {
+	if !slices.ContainsFunc(slice, func(row int32) bool { return !b.program.Rows[row].highHalf() }) {
 		c.flags |= flagHighHalf
 	}
 	for _, row := range slice {
 		r := &b.program.Rows[row]
-		if min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) < highHalf {
-			c.flags &^= flagHighHalf
-		}
 		if r.Negative != r.Multiplier {
 			c.flags |= flagNegative
 		}
@@ -289,22 +312,21 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 	return &b.commands[len(b.commands)-1]
 }
 
-// place turns the columns of a row into positions and sorts the entries by them. Inputs and the segments
-// keep their order, so that few move.
+// place turns the columns of a row into positions and sorts the entries by them. Inputs keep their order and
+// come before states; segments keep theirs, so that few states move.
 func (b *windowPacker) place(entries span) {
-	for k := entries.first; k < entries.end; k++ {
-		column, weight := int(b.at[k]), b.weights[k]
-		at := uint32(0)
-		if column < len(b.inputAt) {
-			at = uint32(b.inputAt[column])
-		} else {
-			at = uint32(b.stateAt[column-len(b.inputAt)])
-		}
+	at, weights := b.at[entries.first:entries.end], b.weights[entries.first:entries.end]
+	k := 0
+	for ; k < len(at) && int(at[k]) < len(b.inputAt); k++ {
+		at[k] = uint32(b.inputAt[at[k]])
+	}
+	for first := k; k < len(at); k++ {
+		position, weight := uint32(b.stateAt[int(at[k])-len(b.inputAt)]), weights[k]
 		to := k
-		for ; to > entries.first && b.at[to-1] > at; to-- {
-			b.at[to], b.weights[to] = b.at[to-1], b.weights[to-1]
+		for ; to > first && at[to-1] > position; to-- {
+			at[to], weights[to] = at[to-1], weights[to-1]
 		}
-		b.at[to], b.weights[to] = at, weight
+		at[to], weights[to] = position, weight
 	}
 }
 
@@ -326,10 +348,8 @@ func (b *windowPacker) steps(rows int, flags uint32) {
 		b.packed = append(b.packed, zeroStep[:stride]...)
 		step := b.packed[begin:]
 		for r := range b.lanes[:rows] {
-			l := &b.lanes[r]
-			for k := r * lanes; k < (r+1)*lanes && l.first < l.end && b.at[l.first]-start < uint32(b.window); k++ {
-				b.setEntry(step, size, k, start, l.first, flags)
-				l.first++
+			if l := &b.lanes[r]; l.first < l.end {
+				l.first += b.deal(step[r*lanes:], size, start, *l, flags)
 			}
 		}
 	}
@@ -344,6 +364,28 @@ func (b *windowPacker) setEntry(step []byte, size, k int, start uint32, entry in
 		high, low := quant.SplitPlanes(weight)
 		step[size+k], step[2*size+k] = uint8(high), uint8(low)
 	}
+}
+
+// deal puts those of a row's next entries that lie in a window into its lanes of a step and returns how many
+// they are. There is no branch on it: nothing predicts how many of a sparse row's entries a window holds.
+func (b *windowPacker) deal(step []byte, size int, start uint32, row span, flags uint32) (count int32) {
+	at, weights := b.at[row.first:][:lanes], b.weights[row.first:][:lanes]
+	left, window := uint64(row.end-row.first), uint64(b.window)
+	indices, values := step[:lanes], step[size:][:lanes]
+	for k := range lanes {
+		distance := at[k] - start
+		inside := (uint64(distance) - window) & (uint64(k) - left) >> 63 // entries ascend: all before it are, too
+		indices[k] = uint8(distance) & -uint8(inside)
+		values[k] = uint8(weights[k]) & -uint8(inside)
+		count += int32(inside)
+	}
+	if flags&flagTwoPlanes != 0 {
+		for k := range count {
+			high, low := quant.SplitPlanes(weights[k])
+			values[k], step[2*size+int(k)] = uint8(high), uint8(low)
+		}
+	}
+	return count
 }
 
 var zeroStep [3 * lanes * maxRows]byte
@@ -382,6 +424,11 @@ func (b *windowPacker) addConstants(slice []int32) {
 			set(constTable, int32(int(r.Table)*b.program.Width.TableLen()))
 		}
 	}
+}
+
+// highHalf reports whether the high half of acc·M suffices for a row.
+func (r *Row) highHalf() bool {
+	return r.Planes == 1 && min(packedMultiplier(r.Multiplier).S, packedMultiplier(r.Negative).S) >= highHalf
 }
 
 // packedMultiplier returns a multiplier of the same worth whose shift is at least highHalf, if there is one.
