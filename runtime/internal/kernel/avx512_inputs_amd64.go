@@ -80,10 +80,16 @@ func packInputsAVX512(w *windows) *inputsAVX512 {
 		constants: make([]float32, count*inputConstants*sourceBlock), plane: w.plane,
 		last: math.MaxUint64 >> uint(-p.SourceInputs&(sourceBlock-1)),
 	}
-	for j := range in.constants {
-		in.constants[j] = in.unread(p.Width, j/sourceBlock%inputConstants)
+	for array := range count * inputConstants {
+		value := in.unread(p.Width, array%inputConstants)
+		for j := range in.constants[array*sourceBlock:][:sourceBlock] {
+			in.constants[array*sourceBlock+j] = value
+		}
 	}
 	k := 0
+	var constants [inputConstants]float32 // of the input before: most models have one scale for all
+	var like *Input
+	how := uint32(0)
 	for i := range in.blocks {
 		b := &in.blocks[i]
 		b.at = uint32(k)
@@ -91,7 +97,16 @@ func packInputsAVX512(w *windows) *inputsAVX512 {
 			lane, to := int(p.Inputs[k].Source)%sourceBlock, i*sourceBlock+k-int(b.at)
 			b.read |= 1 << lane
 			in.gathers[to], in.quantises[to] = gatherOrder(p.Width, lane), quantiseOrder(p.Width, lane)
-			b.how = max(b.how, in.set(p.Width, in.constants[i*inputConstants*sourceBlock:], lane, &p.Inputs[k]))
+			if input := &p.Inputs[k]; like == nil || input.Scale != like.Scale || input.Zero != like.Zero {
+				constants, how = in.quantised(p.Width, input)
+				like = input
+			}
+			b.how = max(b.how, how)
+			if how != quantiseSlow {
+				for constant, value := range &constants {
+					in.constants[(i*inputConstants+constant)*sourceBlock+lane] = value
+				}
+			}
 		}
 	}
 	return in
@@ -142,26 +157,24 @@ func offset(width quant.Width, zero int32) float32 {
 	return math.Float32frombits(uint32(zero - magicBits))
 }
 
-// set stores the constants of an input and returns the way that it needs.
-func (in *inputsAVX512) set(width quant.Width, constants []float32, lane int, input *Input) uint32 {
+// quantised returns the constants of an input and the way that it needs; of the slow one none.
+func (in *inputsAVX512) quantised(width quant.Width, input *Input) (constants [inputConstants]float32, how uint32) {
 	// Reciprocals, those times 2²⁴ and halves must be normal float32.
 	if !(input.Scale >= 0x1p-100 && input.Scale <= 0x1p100) || max(input.Zero, -input.Zero) > quantiseExactZero || input.Zero == math.MinInt32 {
-		return quantiseSlow
+		return constants, quantiseSlow
 	}
 	reciprocal := 1 / float64(input.Scale)
 	if width == quant.Width7 {
 		reciprocal *= 1 << 24
 	}
-	for constant, value := range [inputConstants]float32{
+	constants = [inputConstants]float32{
 		inputReciprocal: float32(reciprocal), inputOffset: offset(width, input.Zero),
 		inputScale: input.Scale, inputHalf: input.Scale / 2, inputZero: float32(input.Zero),
-	} {
-		constants[constant*sourceBlock+lane] = value
 	}
 	if width == quant.Width7 && max(input.Zero, -input.Zero) > quantiseFastZero {
-		return quantiseExact
+		return constants, quantiseExact
 	}
-	return quantiseFast
+	return constants, quantiseFast
 }
 
 // quantise is windows.Quantise.

@@ -105,17 +105,32 @@ func (b *windowPacker) visit(start uint32, slice []span, flags uint32) int {
 		ends[r] = k
 		longest = max(longest, k-slice[r].first)
 	}
+	if longest == 0 {
+		return 0
+	}
 	size, stride := lanes*b.layout.rows, b.stepBytes(flags)
 	count := int(longest+lanes-1) / lanes
 	begin := len(b.packed)
 	b.packed = append(b.packed, make([]byte, count*stride)...)
 	for r := range slice {
-		l := &slice[r]
-		for k := 0; l.first < ends[r]; k++ {
-			step := b.packed[begin+k/lanes*stride:][:stride]
-			b.setEntry(step, size, r*lanes+k%lanes, start, l.first, flags)
-			l.first++
-		}
+		b.setRow(b.packed[begin+r*lanes:], size, stride, start, span{slice[r].first, ends[r]}, flags)
+		slice[r].first = ends[r]
 	}
 	return count
+}
+
+// setRow puts entries of a row into its lanes of one step after the other.
+func (b *windowPacker) setRow(steps []byte, size, stride int, start uint32, row span, flags uint32) {
+	if flags&flagTwoPlanes != 0 {
+		for k := range int(row.end - row.first) {
+			b.setEntry(steps[k/lanes*stride:], size, k%lanes, start, row.first+int32(k), flags)
+		}
+		return
+	}
+	at := b.at[row.first:row.end]
+	weights := b.weights[row.first:row.end][:len(at)]
+	for k, position := range at {
+		to := k/lanes*stride + k%lanes
+		steps[to], steps[to+size] = uint8(position-start), uint8(weights[k])
+	}
 }

@@ -273,9 +273,9 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 		if op != opSweep {
 			b.place(entries)
 		}
-		inner := entries.first
-		for inner < entries.end && b.at[inner] < loop {
-			inner++
+		inner := entries.end
+		for loop != math.MaxUint32 && inner > entries.first && b.at[inner-1] >= loop {
+			inner--
 		}
 		if op == opSweep {
 			entries.first = inner
@@ -316,11 +316,16 @@ func (b *windowPacker) command(op uint32, slice []int32, loop uint32) *command {
 // come before states; segments keep theirs, so that few states move.
 func (b *windowPacker) place(entries span) {
 	at, weights := b.at[entries.first:entries.end], b.weights[entries.first:entries.end]
-	k := 0
-	for ; k < len(at) && int(at[k]) < len(b.inputAt); k++ {
-		at[k] = uint32(b.inputAt[at[k]])
+	first := len(at) // entry of a state
+	for first > 0 && int(at[first-1]) >= len(b.inputAt) {
+		first--
 	}
-	for first := k; k < len(at); k++ {
+	if b.sourceOrder { // else columns of inputs are their positions
+		for k, column := range at[:first] {
+			at[k] = uint32(b.inputAt[column])
+		}
+	}
+	for k := first; k < len(at); k++ {
 		position, weight := uint32(b.stateAt[int(at[k])-len(b.inputAt)]), weights[k]
 		to := k
 		for ; to > first && at[to-1] > position; to-- {
