@@ -170,7 +170,7 @@ func BenchmarkBatch(b *testing.B) {
 					dst, narrow, wide := make([]int32, samples*model.Outputs()), make([]uint8, samples*model.Inputs()), make([]uint16, samples*model.Inputs())
 					b.ReportAllocs()
 					for b.Loop() {
-						err := ErrWidth
+						var err error
 						if width == quant.Width7 {
 							err = batch.InferQ7(dst, narrow)
 						} else {

@@ -40,7 +40,7 @@ func (j *job) single(ctx context.Context) (*table, error) {
 }
 
 // simBatch is how many samples of a batch our own runtime takes at a time. See newSession.
-const simBatch = 1
+const simBatch = 64
 
 // batched compares batches.
 func (j *job) batched(ctx context.Context) (*table, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 
 	"github.com/sparse-implicit/sim/format/quant"
@@ -20,7 +19,7 @@ func newSession(m *simrt.Model, batch int) (session, error) {
 	if batch == 1 {
 		return m.NewSession(), nil
 	}
-	return nil, errors.New("our runtime takes one sample at a time")
+	return m.NewBatch(batch), nil
 }
 
 // simEngine is a session of our own runtime.
@@ -40,6 +39,9 @@ func openSim(r recipe, frames [][]float32) (engine, error) {
 		return nil, err
 	}
 	var options []simrt.Option
+	if r.Batch > 1 {
+		options = append(options, simrt.WithBatches())
+	}
 	switch r.Kernel {
 	case "":
 	case inPlace:

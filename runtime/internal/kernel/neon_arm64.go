@@ -26,10 +26,11 @@ const (
 	tableBit     = 1
 	negativeBit  = 2
 	countsBit    = 3
+	highHalfBit  = 4
 )
 
 // It does not compile when a flag has another bit.
-var _ [0]struct{} = [flagTwoPlanes ^ 1<<twoPlanesBit | flagTable ^ 1<<tableBit | flagNegative ^ 1<<negativeBit | flagCounts ^ 1<<countsBit]struct{}{}
+var _ [0]struct{} = [flagTwoPlanes ^ 1<<twoPlanesBit | flagTable ^ 1<<tableBit | flagNegative ^ 1<<negativeBit | flagCounts ^ 1<<countsBit | flagHighHalf ^ 1<<highHalfBit]struct{}{}
 
 func packNEONDot(p *Program, s *Streams) (Engine, float64) {
 	w := packNEONWindows(p, s, executeNEONDot)
@@ -52,10 +53,10 @@ func packNEONWindows(p *Program, s *Streams, execute func(*windows, *Memory, *pr
 }
 
 // costNEON estimates the nanoseconds of an inference on the scale of portableCost, whose multiply-accumulate
-// is four cycles of a Cortex-A72 by llvm-mca: a step of one plane of weights and of activations is twelve
+// is 3.25 cycles of a Cortex-A72 by tools/mca: a step of one plane of weights and of activations is twelve
 // there, a slice's requantisation about forty.
 func costNEON(w *windows) float64 {
-	const cycle = 0.75 / 4
+	const cycle = 0.75 / 3.25
 	cost := 60 + 0.5*float64(w.program.SourceInputs)
 	for k := range w.commands {
 		c := &w.commands[k]

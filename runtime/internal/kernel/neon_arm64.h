@@ -20,6 +20,7 @@
 #define SADDWS(m, n, d) WORD $(0x0EA01000 | (m)<<16 | (n)<<5 | (d)) // saddw v{d}.2d, v{n}.2d, v{m}.2s
 #define SADDW2S(m, n, d) WORD $(0x4EA01000 | (m)<<16 | (n)<<5 | (d)) // saddw2 v{d}.2d, v{n}.2d, v{m}.4s
 #define SRSHLD(m, n, d) WORD $(0x4EE05400 | (m)<<16 | (n)<<5 | (d)) // srshl v{d}.2d, v{n}.2d, v{m}.2d
+#define SRSHLS(m, n, d) WORD $(0x4EA05400 | (m)<<16 | (n)<<5 | (d)) // srshl v{d}.4s, v{n}.4s, v{m}.4s
 #define SRSHRS8(n, d) WORD $(0x4F382400 | (n)<<5 | (d)) // srshr v{d}.4s, v{n}.4s, #8
 #define SQXTND(n, d) WORD $(0x0EA14800 | (n)<<5 | (d)) // sqxtn v{d}.2s, v{n}.2d
 #define SQXTN2D(n, d) WORD $(0x4EA14800 | (n)<<5 | (d)) // sqxtn2 v{d}.4s, v{n}.2d
