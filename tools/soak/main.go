@@ -8,7 +8,7 @@
 // Inferences go in turn through Infer, Decide and InferQ7 or InferQ14, over the same inputs pass after pass,
 // some of them outside of their box. It exits with 1 unless, between the first pass and the last,
 //
-//   - nothing was allocated (MemStats.Mallocs),
+//   - nothing was allocated (MemStats.Mallocs), but at most once by each collection,
 //   - the garbage collector ran no more often than Go's clock lets it run anyway, every two minutes,
 //   - the largest resident memory (VmRSS, Linux) was within 1 MiB of what it was at the beginning,
 //   - every pass had the outputs, classes, sweeps and saturations of the first.
