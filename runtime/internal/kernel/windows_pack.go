@@ -35,7 +35,7 @@ type windowPacker struct {
 	*windows
 
 	// The entries of all rows as the file has them: row i's are first[i] to first[i+1]−1; at holds columns
-	// until place turns them into positions. Behind them lie as many that are none as deal looks ahead.
+	// until place turns them into positions.
 	first   []int32
 	at      []uint32
 	weights []int16
@@ -56,7 +56,7 @@ type span struct{ first, end int32 }
 
 func (b *windowPacker) read(s *Streams) {
 	rows, stored := b.program.Rows, len(s.Values)
-	first, at, weights := make([]int32, len(rows)+1), make([]uint32, stored+lanes), make([]int16, stored+lanes)
+	first, at, weights := make([]int32, len(rows)+1), make([]uint32, stored), make([]int16, stored)
 	gaps, lengths, low, k := 0, 0, 0, 0
 	for i := range rows {
 		length := 0
@@ -353,8 +353,11 @@ func (b *windowPacker) steps(rows int, flags uint32) {
 		b.packed = append(b.packed, zeroStep[:stride]...)
 		step := b.packed[begin:]
 		for r := range b.lanes[:rows] {
-			if l := &b.lanes[r]; l.first < l.end {
-				l.first += b.deal(step[r*lanes:], size, start, *l, flags)
+			l := &b.lanes[r]
+			k, last := r*lanes, min(l.end, l.first+lanes)
+			for ; l.first < last && b.at[l.first]-start < uint32(b.window); k++ {
+				b.setEntry(step, size, k, start, l.first, flags)
+				l.first++
 			}
 		}
 	}
@@ -369,28 +372,6 @@ func (b *windowPacker) setEntry(step []byte, size, k int, start uint32, entry in
 		high, low := quant.SplitPlanes(weight)
 		step[size+k], step[2*size+k] = uint8(high), uint8(low)
 	}
-}
-
-// deal puts those of a row's next entries that lie in a window into its lanes of a step and returns how many
-// they are. There is no branch on it: nothing predicts how many of a sparse row's entries a window holds.
-func (b *windowPacker) deal(step []byte, size int, start uint32, row span, flags uint32) (count int32) {
-	at, weights := b.at[row.first:][:lanes], b.weights[row.first:][:lanes]
-	left, window := uint64(row.end-row.first), uint64(b.window)
-	indices, values := step[:lanes], step[size:][:lanes]
-	for k := range lanes {
-		distance := at[k] - start
-		inside := (uint64(distance) - window) & (uint64(k) - left) >> 63 // entries ascend: all before it are, too
-		indices[k] = uint8(distance) & -uint8(inside)
-		values[k] = uint8(weights[k]) & -uint8(inside)
-		count += int32(inside)
-	}
-	if flags&flagTwoPlanes != 0 {
-		for k := range count {
-			high, low := quant.SplitPlanes(weights[k])
-			values[k], step[2*size+int(k)] = uint8(high), uint8(low)
-		}
-	}
-	return count
 }
 
 var zeroStep [3 * lanes * maxRows]byte
