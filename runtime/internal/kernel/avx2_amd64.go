@@ -11,7 +11,7 @@ import (
 
 // The kernel for AVX2: 8 rows, windows of 32 bytes. VPSHUFB permutes 16 bytes, so that a step of 32 takes one
 // and a half times one of 16; but then there are two thirds of the steps, and their memory: with 5,000
-// nonzeros the weights fit into the first cache (BenchmarkInfer).
+// nonzeros the weights fit into the first cache.
 func init() {
 	usable := func() bool {
 		return cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasPOPCNT

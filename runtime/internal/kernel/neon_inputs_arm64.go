@@ -59,7 +59,7 @@ func packNEONInputs(w *windows) *neonInputs {
 		in.first[b+1] += in.first[b]
 	}
 	in.limit(p, n)
-	w.inputBytes = 4*len(in.params) + 4*len(in.first) + len(in.limits7) + 2*len(in.limits14)
+	w.beside = 4*len(in.params) + 4*len(in.first) + len(in.limits7) + 2*len(in.limits14)
 	return in
 }
 

@@ -115,8 +115,6 @@ type windows struct {
 	next     int     // bytes from a plane of Memory.Next8 to the next
 	sizes    Sizes
 
-	inputBytes int // what the kernel has packed of inputs
-
 	phases []windowPhase // for a team
 	beside int           // bytes that the kernel packed for itself
 	budget int32         // steps after which execute returns, so that the scheduler gets its turn
@@ -153,7 +151,7 @@ func (w *windows) Sizes() Sizes { return w.sizes }
 
 // Bytes returns the memory that was packed.
 func (w *windows) Bytes() int {
-	return w.beside + w.inputBytes + 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
+	return w.beside + 64*len(w.commands) + 4*len(w.segmentAt) + 4*len(w.starts) + 12*len(w.visits) + cap(w.data) + 4*len(w.constants) + len(w.initial) + 2*len(w.tables) +
 		4*(len(w.inputAt)+len(w.stateAt)+len(w.outputAt))
 }
 
