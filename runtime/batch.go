@@ -44,6 +44,9 @@ func (m *Model) BatchBytes() int {
 	return m.batch.MemoryBytes()
 }
 
+// Close ends the goroutines of a batch of a model loaded WithThreads, as Session.Close does.
+func (b *Batch) Close() { b.session.Close() }
+
 // Stats reports of sample k of the last call. k is below the number of samples of that call.
 func (b *Batch) Stats(k int) Stats { return b.stats[k] }
 

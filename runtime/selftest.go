@@ -12,6 +12,7 @@ import (
 // computes wrongly. It allocates a session of its own and may run at any time.
 func (m *Model) SelfTest() error {
 	s := m.NewSession()
+	defer s.Close()
 	inputs := make([]uint16, len(m.inputs))
 	outputs := make([]int32, m.Outputs())
 	for i := range m.selfTest {

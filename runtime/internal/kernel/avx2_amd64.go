@@ -23,6 +23,9 @@ var layoutAVX2 = layout{rows: 8, window: 32, sourceOrder: true}
 
 func packAVX2(p *Program, s *Streams) (Engine, float64) {
 	w := packWindows(p, s, layoutAVX2, windowKernel{})
+	if w.oversized {
+		return packPortable(p, s)
+	}
 	pairSteps(w)
 	setPlain(w)
 	w.kernel.execute = executeAVX2

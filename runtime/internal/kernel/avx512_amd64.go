@@ -34,6 +34,9 @@ func packAVX512(p *Program, s *Streams) (Engine, float64) {
 		window = 128
 	}
 	w := packWindowsAVX512(p, s, window)
+	if w.oversized {
+		return packPortable(p, s)
+	}
 	return w, costAVX512(w)
 }
 

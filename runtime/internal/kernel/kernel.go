@@ -169,7 +169,7 @@ func Find(name string) (Kernel, bool) {
 func Choose(p *Program, s *Streams) (string, Engine, float64) {
 	best := kernels[slices.IndexFunc(kernels, func(k Kernel) bool { return k.Usable() })]
 	engine, cost := best.Pack(p, s)
-	if best.Name == Portable || cost <= portableCost(p, s) {
+	if best.Name == Portable || cost < portableCost(p, s) {
 		return best.Name, engine, cost
 	}
 	engine, cost = packPortable(p, s)

@@ -34,11 +34,17 @@ var _ [0]struct{} = [flagTwoPlanes ^ 1<<twoPlanesBit | flagTable ^ 1<<tableBit |
 
 func packNEONDot(p *Program, s *Streams) (Engine, float64) {
 	w := packNEONWindows(p, s, executeNEONDot)
+	if w.oversized {
+		return packPortable(p, s)
+	}
 	return w, costNEON(w)
 }
 
 func packNEON(p *Program, s *Streams) (Engine, float64) {
 	w := packNEONWindows(p, s, executeNEON)
+	if w.oversized {
+		return packPortable(p, s)
+	}
 	pairOff(w)
 	return w, costNEON(w)
 }

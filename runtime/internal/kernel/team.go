@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 )
 
@@ -53,14 +54,19 @@ func Divide(e Engine) {
 }
 
 // NewTeam starts helpers goroutines for sessions of an engine, one session at a time. They sleep until an
-// inference; Close ends them. An engine that cannot be divided has no team: nil. Any other must have been
+// inference; Close ends them. An engine that cannot be divided, or has nothing
+// worth it, has no team: nil. Any other must have been
 // divided.
 func NewTeam(e Engine, helpers int) *Team {
 	job, ok := e.(divided)
 	if !ok || helpers < 1 {
 		return nil
 	}
-	t := &Team{helpers: helpers, wake: make(chan struct{}, helpers), job: job, counts: job.parts()}
+	counts := job.parts()
+	if !slices.ContainsFunc(counts, func(count uint32) bool { return count > 1 }) {
+		return nil
+	}
+	t := &Team{helpers: helpers, wake: make(chan struct{}, helpers), job: job, counts: counts}
 	t.word.Store(idle)
 	for range helpers {
 		go t.help()

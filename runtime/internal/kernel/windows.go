@@ -119,6 +119,8 @@ type windows struct {
 	beside int           // bytes that the kernel packed for itself
 	budget int32         // steps after which execute returns, so that the scheduler gets its turn
 	kernel windowKernel
+
+	oversized bool // packing was given up: the model is not complete
 }
 
 // windowKernel is what an instruction set puts in the place of the generic functions of windows; a nil
@@ -142,6 +144,10 @@ type progress struct {
 
 // stepBudget is some ten microseconds of any kernel's.
 const stepBudget = 1 << 12
+
+// sweepBudget is how many slices of a loop may be swept for stepBudget steps: those without entries take no step, but
+// time.
+const sweepBudget = 4 * stepBudget
 
 // planes returns how many bytes an activation takes.
 func (w *windows) planes() int { return w.program.Width.Bytes() }

@@ -79,7 +79,7 @@ func (b *windowPacker) groupSteps(c *command, rows int) {
 				start = min(start, b.at[l.first])
 			}
 		}
-		if start == math.MaxUint32 {
+		if start == math.MaxUint32 || b.isFull() {
 			c.count = uint32(len(b.visits)) - c.start
 			return
 		}

@@ -345,7 +345,7 @@ func (b *windowPacker) steps(rows int, flags uint32) {
 				start = min(start, b.at[l.first])
 			}
 		}
-		if start == math.MaxUint32 {
+		if start == math.MaxUint32 || b.isFull() {
 			return
 		}
 		b.starts = append(b.starts, start)
@@ -425,9 +425,24 @@ func packedMultiplier(m quant.Multiplier) quant.Multiplier {
 	return m
 }
 
+// isFull reports whether the steps take so much memory that the model is not worth packing, and makes it oversized:
+// a file from elsewhere may have all entries so far apart that each takes a step of its own.
+func (b *windowPacker) isFull() bool {
+	b.oversized = b.oversized || len(b.packed) > mostPerEntry*len(b.weights)+mostPacked
+	return b.oversized
+}
+
+// What steps may take: bytes for each entry, and beside them. So no position in windows.data needs more than 32 bits
+// with as many entries as a file may have.
+const (
+	mostPerEntry = 32
+	mostPacked   = 1 << 20
+)
+
 // finish lays the steps out for aligned loads and sizes the buffers: a window may begin at the last
 // position, and a kernel stores a whole slice of states.
 func (b *windowPacker) finish() {
+	b.budget = int32(min(stepBudget, max(1, sweepBudget*b.layout.rows/max(1, b.next))))
 	b.data = aligned(b.packed)
 	b.plane = roundUp(b.placed + b.window)
 	b.next = roundUp(b.next)
