@@ -17,6 +17,7 @@ type Workspace struct {
 
 // WorkspaceSize is the length of each buffer of a Workspace.
 type WorkspaceSize struct {
+	// Elements, not bytes.
 	Activations8, Next8, Activations16, Next16, External, Outputs int
 }
 

@@ -256,6 +256,16 @@ func (m *columnModel) readOne(r *bitReader, other uint64) (uint64, bool) {
 func pack(h *header, sections map[sectionID][]byte) []byte {
 	w := newBitWriter()
 	l := &packedLayout{header: h}
+	l.eachColumn(sections, w.plain, func(info sectionInfo, raw []byte, count int) {
+		newColumnModel(info, sections).write(w, elements{raw, info.element}, count)
+	})
+	packWeights(w, l, sections)
+	return w.finish()
+}
+
+// eachColumn writes which sections there are, and how many elements those have that do not follow from the rest,
+// by number, and each section's elements by column.
+func (l *packedLayout) eachColumn(sections map[sectionID][]byte, number func(v uint32, bits int), column func(info sectionInfo, raw []byte, count int)) {
 	for _, info := range packedSections() {
 		count := l.elements(info)
 		if count == 0 {
@@ -263,19 +273,17 @@ func pack(h *header, sections map[sectionID][]byte) []byte {
 		}
 		raw := sections[info.id]
 		if raw == nil {
-			w.plain(0, 1)
+			number(0, 1)
 			continue
 		}
-		w.plain(1, 1)
+		number(1, 1)
 		if info.count == perNode {
 			count = len(raw)
-			w.plain(uint32(count-1), nodeBits)
+			number(uint32(count-1), nodeBits)
 		}
-		newColumnModel(info, sections).write(w, elements{raw, info.element}, count)
+		column(info, raw, count)
 		l.note(info.id, raw)
 	}
-	packWeights(w, l, sections)
-	return w.finish()
 }
 
 // unpacked is what has been decoded of a packed section.
@@ -305,23 +313,11 @@ type unpacker struct {
 func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, sizes []SectionInfo, at int, reason string) {
 	r := newBitReader(stored)
 	u := &unpacker{newUnpacked(h, room, "packed", r.place), r}
-	for _, info := range packedSections() {
-		count := u.layout.elements(info)
-		if count == 0 || u.r.plain(1) == 0 {
-			continue
-		}
-		if info.count == perNode {
-			count = int(u.r.plain(nodeBits)) + 1
-		}
-		if uint64(count)*uint64(info.element) > uint64(len(u.room)) {
-			return nil, nil, u.place(), tooLong
-		}
-		raw := u.room[:count*info.element]
-		if reason := newColumnModel(info, u.sections).read(u.r, raw, info.element); reason != "" {
-			return nil, nil, u.place(), reason
-		}
-		u.layout.note(info.id, raw)
-		u.take(info, len(raw))
+	reason = u.eachColumn(r.plain, func(info sectionInfo, raw []byte) string {
+		return newColumnModel(info, u.sections).read(r, raw, info.element)
+	})
+	if reason != "" {
+		return nil, nil, u.place(), reason
 	}
 	if reason := u.weights(); reason != "" {
 		return nil, nil, u.place(), reason
@@ -333,6 +329,29 @@ func unpack(h *header, stored, room []byte) (sections map[sectionID][]byte, size
 		return nil, nil, u.place(), "bytes are missing or left over"
 	}
 	return u.sections, u.sizes, 0, ""
+}
+
+// eachColumn reads what packedLayout.eachColumn writes; column reads elements until raw is full.
+func (u *unpacked) eachColumn(number func(bits int) uint32, column func(info sectionInfo, raw []byte) (reason string)) (reason string) {
+	for _, info := range packedSections() {
+		count := u.layout.elements(info)
+		if count == 0 || number(1) == 0 {
+			continue
+		}
+		if info.count == perNode {
+			count = int(number(nodeBits)) + 1
+		}
+		if uint64(count)*uint64(info.element) > uint64(len(u.room)) {
+			return tooLong
+		}
+		raw := u.room[:count*info.element]
+		if reason := column(info, raw); reason != "" {
+			return reason
+		}
+		u.layout.note(info.id, raw)
+		u.take(info, len(raw))
+	}
+	return ""
 }
 
 // take makes the next n bytes of the room a section.

@@ -35,49 +35,64 @@ func packedBy(codec Codec, m *Model, change func(sections map[sectionID][]byte),
 	return w.frame(m, claims, nil)
 }
 
-func TestPackedSectionsAreRefused(t *testing.T) {
-	if _, err := Open(packedFile(looped(), nil, nil)); err != nil {
-		t.Fatal(err)
+// damage is what is done to the one section of a packed file, and what Open must say to it.
+type damage struct {
+	name   string
+	change func(sections map[sectionID][]byte) // to what is packed
+	line   func(w *sectionWriter)              // to how it lies in the file
+	says   string
+}
+
+// stored changes the stored bytes.
+func stored(change func([]byte) []byte) func(w *sectionWriter) {
+	return func(w *sectionWriter) {
+		w.payload = change(w.payload)
+		w.sections[0].stored = uint32(len(w.payload))
 	}
-	stored := func(change func([]byte) []byte) func(w *sectionWriter) {
-		return func(w *sectionWriter) {
-			w.payload = change(w.payload)
-			w.sections[0].stored = uint32(len(w.payload))
-		}
-	}
-	lengthened := func(by int) func(w *sectionWriter) {
-		return func(w *sectionWriter) { w.sections[0].length += uint32(by) }
-	}
-	for _, c := range []struct {
-		name   string
-		change func(sections map[sectionID][]byte)
-		line   func(w *sectionWriter)
-		says   string
-	}{
-		{"bytes left over", nil, stored(func(b []byte) []byte { return append(b, 1, 2, 3, 4, 5) }), "left over"},
-		{"bytes missing", nil, stored(func(b []byte) []byte { return b[:len(b)-9] }), "packed"},
-		{"no bytes", nil, stored(func([]byte) []byte { return nil }), "packed"},
-		{"other bytes", nil, stored(func(b []byte) []byte { return bytes.Repeat([]byte{0xFF}, len(b)) }), "packed"},
+}
+
+// lengthened changes the length that is declared.
+func lengthened(by int) func(w *sectionWriter) {
+	return func(w *sectionWriter) { w.sections[0].length += uint32(by) }
+}
+
+// refusesDamages tells what is wrong with files that are damaged, in one way that belongs to the codec or in one that
+// any packed file may suffer.
+func refusesDamages(t *testing.T, codec Codec, own []damage) {
+	t.Helper()
+	for _, c := range append(own, []damage{
 		{"a length too large", nil, lengthened(1), "shorter than declared"},
-		{"a length too small", nil, lengthened(-1), "one too many"},
 		{"a length much too small", nil, lengthened(-60), "longer than declared"},
 		{"a length beyond everything", nil, lengthened(1 << 30), "the model needs"},
 		{"another crc", nil, func(w *sectionWriter) { w.sections[0].crc++ }, "checksum"},
 		{"another coding", nil, func(w *sectionWriter) { w.sections[0].codec = storedPlanes }, "coding"},
-		{"another element", nil, func(w *sectionWriter) { w.sections[0].element = 2 }, "elements of 2 bytes"},
 		{"a section beside it", nil, func(w *sectionWriter) {
 			w.insert(sectionEntry{id: sectionInputGap, element: 4, length: 4, stored: 4, crc: crc32.Checksum(make([]byte, 4), castagnoli)}, make([]byte, 4))
 		}, "beside the packed one"},
 		{"a length beyond the columns", func(s map[sectionID][]byte) { s[sectionLengths] = []byte{4, 1, 2, 1, 1} }, nil, "more weights"},
-		{"a gap beyond the columns", func(s map[sectionID][]byte) { s[sectionGaps][3] = 3 }, nil, "comes before"},
-		{"a gap that leaves no room for the rest", func(s map[sectionID][]byte) { s[sectionGaps][0] = 1 }, nil, "comes before"},
 		{"−128 for one plane", func(s map[sectionID][]byte) { s[sectionValues][0] = 0x80 }, nil, "no weight"},
-	} {
-		_, err := Open(packedFile(looped(), c.change, c.line))
+	}...) {
+		_, err := Open(packedBy(codec, looped(), c.change, c.line))
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.says)
 		}
 	}
+}
+
+func TestPackedSectionsAreRefused(t *testing.T) {
+	if _, err := Open(packedFile(looped(), nil, nil)); err != nil {
+		t.Fatal(err)
+	}
+	refusesDamages(t, CodecPacked, []damage{
+		{"bytes left over", nil, stored(func(b []byte) []byte { return append(b, 1, 2, 3, 4, 5) }), "left over"},
+		{"bytes missing", nil, stored(func(b []byte) []byte { return b[:len(b)-9] }), "packed"},
+		{"no bytes", nil, stored(func([]byte) []byte { return nil }), "packed"},
+		{"other bytes", nil, stored(func(b []byte) []byte { return bytes.Repeat([]byte{0xFF}, len(b)) }), "packed"},
+		{"a length too small", nil, lengthened(-1), "one too many"},
+		{"another element", nil, func(w *sectionWriter) { w.sections[0].element = 2 }, "elements of 2 bytes"},
+		{"a gap beyond the columns", func(s map[sectionID][]byte) { s[sectionGaps][3] = 3 }, nil, "comes before"},
+		{"a gap that leaves no room for the rest", func(s map[sectionID][]byte) { s[sectionGaps][0] = 1 }, nil, "comes before"},
+	})
 	full := withAllFields(t, packedFile(looped(), nil, nil))
 	for count, says := range map[uint64]string{8: "more weights", 10: "fewer weights"} {
 		if _, err := Open(set(t, full, fieldNonzeros, count)); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), says) {

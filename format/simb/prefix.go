@@ -8,28 +8,13 @@ package simb
 func packPrefix(h *header, sections map[sectionID][]byte) []byte {
 	w := &bitString{}
 	l := &packedLayout{header: h}
-	for _, info := range packedSections() {
-		count := l.elements(info)
-		if count == 0 {
-			continue
-		}
-		raw := sections[info.id]
-		if raw == nil {
-			w.bits(0, 1)
-			continue
-		}
-		w.bits(1, 1)
-		if info.count == perNode {
-			count = len(raw)
-			w.bits(uint32(count-1), nodeBits)
-		}
+	l.eachColumn(sections, w.bits, func(info sectionInfo, raw []byte, count int) {
 		c := columnWriter{literals: newLiterals(info), column: elements{raw, info.element}, count: count}
 		if other, has := otherOf(info.id); has && sections[other] != nil {
 			c.other, c.aside = elements{sections[other], info.element}, true
 		}
 		c.write(w)
-		l.note(info.id, raw)
-	}
+	})
 	weights := prefixWeights{w: w, second: &bitString{}, layout: l, limits: l.readable(), raw: sections}
 	weights.pack()
 	first := w.bytes()
@@ -66,27 +51,15 @@ func unpackPrefix(h *header, stored, room []byte) (sections map[sectionID][]byte
 }
 
 func (u *prefixUnpacker) all() (reason string) {
-	for _, info := range packedSections() {
-		count := u.layout.elements(info)
-		if count == 0 || u.r.bits(1) == 0 {
-			continue
-		}
-		if info.count == perNode {
-			count = int(u.r.bits(nodeBits)) + 1
-		}
-		if uint64(count)*uint64(info.element) > uint64(len(u.room)) {
-			return tooLong
-		}
-		raw := u.room[:count*info.element]
+	reason = u.eachColumn(u.r.bits, func(info sectionInfo, raw []byte) string {
 		var aside []byte
 		if other, has := otherOf(info.id); has {
 			aside = u.sections[other]
 		}
-		if reason := u.columns.read(raw, aside, info); reason != "" {
-			return reason
-		}
-		u.layout.note(info.id, raw)
-		u.take(info, len(raw))
+		return u.columns.read(raw, aside, info)
+	})
+	if reason != "" {
+		return reason
 	}
 	if reason := u.weights(); reason != "" {
 		return reason

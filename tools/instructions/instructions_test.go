@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sparse-implicit/sim/format/simb/simbtest"
+	"github.com/sparse-implicit/sim/tools/internal/image"
 )
 
 // budgets are the most instructions per nonzero that an inference of the image model of 7 bits may take, all
@@ -41,7 +42,7 @@ func emulated(t *testing.T, m machine) (g guest, models []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if models, err = images(folder); err != nil {
+	if models, err = image.Files(folder); err != nil {
 		t.Fatal(err)
 	}
 	return g, models

@@ -25,13 +25,10 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
-	"strconv"
 
-	"github.com/sparse-implicit/sim/format/quant"
 	"github.com/sparse-implicit/sim/format/simb"
-	"github.com/sparse-implicit/sim/format/simb/simbtest"
+	"github.com/sparse-implicit/sim/tools/internal/image"
 )
 
 func main() {
@@ -73,7 +70,7 @@ func (c counting) run(ctx context.Context, output io.Writer, model string) error
 	defer os.RemoveAll(folder)
 	files := []string{model}
 	if model == "" {
-		if files, err = images(folder); err != nil {
+		if files, err = image.Files(folder); err != nil {
 			return err
 		}
 	}
@@ -84,22 +81,6 @@ func (c counting) run(ctx context.Context, output io.Writer, model string) error
 		}
 	}
 	return nil
-}
-
-// images writes the models of simbtest.Image and returns their files.
-func images(folder string) (files []string, err error) {
-	for _, width := range []quant.Width{quant.Width7, quant.Width14} {
-		data, err := simb.Encode(simbtest.Image(width), simb.EncodeOptions{Codec: simb.CodecRaw})
-		if err != nil {
-			return nil, err
-		}
-		name := filepath.Join(folder, "image-"+strconv.Itoa(int(width))+".simb")
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			return nil, err
-		}
-		files = append(files, name)
-	}
-	return files, nil
 }
 
 // table prints the lines of one model.

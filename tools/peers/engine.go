@@ -29,17 +29,25 @@ const inPlace = "in place"
 
 // recipe says how an engine is made, in this process or in another one.
 type recipe struct {
-	Kind     string
-	File     string // .simb, .onnx, or .xnn, see writeLayers
-	Library  string // what is opened at run time; empty for our own
-	Kernel   string // of our own: empty: what Load chooses; or inPlace
-	Integers bool   // whether it takes integers; frames are quantised when the engine is made
-	Batch    int    // samples of a frame
+	// One of the kinds above.
+	Kind string
+	// A .simb, .onnx, or .xnn, see writeLayers
+	File string
+	// What is opened at run time; empty for our own
+	Library string
+	// Of our own: empty: what Load chooses; or inPlace
+	Kernel string
+	// Whether it takes integers; frames are quantised when the engine is made
+	Integers bool
+	// Samples of a frame
+	Batch int
 
-	// Of an .onnx file, which is not looked into. Scale and zero say how inputs become integers.
+	// Of an .onnx file, which is not looked into.
 	Inputs, Outputs int
-	Scale           float32
-	Zero            int
+
+	// U/Scale + Zero, rounded, is what an integer input stands for.
+	Scale float32
+	Zero  int
 }
 
 // open makes an engine. frames hold Batch samples each, sample-major.

@@ -9,8 +9,13 @@ import (
 
 // layerHeader is what a file says of a layer before its numbers.
 type layerHeader struct {
-	In, Out, Scales   uint32 // Scales: weight scales, 0 for a layer in floats
-	ReLU              uint8
+	// Inputs, outputs, and weight scales, 0 for a layer in floats.
+	In, Out, Scales uint32
+
+	// 1 where negative outputs become zero.
+	ReLU uint8
+
+	// An activation q is worth scale·(q − zero).
 	InZero, OutZero   uint8
 	InScale, OutScale float32
 }

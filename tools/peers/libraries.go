@@ -18,14 +18,20 @@ type libraries struct {
 
 // peer is a library that takes part.
 type peer struct {
-	Name    string `json:"name"`
+	Name string `json:"name"`
+
+	// As the library tells it, or as its symbols do.
 	Version string `json:"version"`
+
+	// The file, or the name by which the system's loader finds it.
 	Library string `json:"library"`
 }
 
 // skipped is a peer that is left out.
 type skipped struct {
-	Name   string `json:"name"`
+	Name string `json:"name"`
+
+	// What is missing and how to get it.
 	Reason string `json:"reason"`
 }
 

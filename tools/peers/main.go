@@ -47,7 +47,10 @@ type flags struct {
 // list is a flag that may be given more than once.
 type list []string
 
-func (l *list) String() string     { return strings.Join(*l, " ") }
+// String joins what was given with spaces.
+func (l *list) String() string { return strings.Join(*l, " ") }
+
+// Set adds a value.
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
 func main() {

@@ -21,14 +21,19 @@ const processArgument = "process"
 
 // footprint is what an engine costs a process that has nothing else to do.
 type footprint struct {
-	StartNs  int64    `json:"start_ns"`       // from opening library and file to the first answer
-	Resident int64    `json:"resident_bytes"` // by how much the resident memory grew
-	Mapped   []string `json:"mapped"`         // libraries that were loaded on the way
+	// From opening library and file to the first answer
+	StartNs int64 `json:"start_ns"`
+	// By how much the resident memory grew
+	Resident int64 `json:"resident_bytes"`
+	// Libraries that were loaded on the way
+	Mapped []string `json:"mapped"`
 }
 
 // task is what such a process gets.
 type task struct {
 	Recipe recipe
+
+	// How many numbers its frame has.
 	Inputs int
 }
 

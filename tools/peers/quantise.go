@@ -16,14 +16,25 @@ const signed = 128
 // layer is a dense layer y = φ(W x + b), φ relu or identity, as the peers take it: either in floats, or in
 // integers, with activations q in [0, 255] worth scale·(q − zero), in their usual asymmetric form.
 type layer struct {
+	// Lengths of x and y.
 	In, Out int
-	ReLU    bool // in integers OutZero is 0 then, and the lower limit of activations does the rest
 
-	Reals, RealBiases []float32 // Out × In, row-major; Out
+	// In integers OutZero is 0 then, and the lower limit of activations does the rest.
+	ReLU bool
 
-	Weights           []int8    // Out × In, row-major, in [−127, 127]
-	WeightScales      []float32 // of each row, or one of all
-	Biases            []int32   // each worth InScale times its row's weight scale
+	// Out × In, row-major; Out.
+	Reals, RealBiases []float32
+
+	// Out × In, row-major, in [−127, 127].
+	Weights []int8
+
+	// Of each row, or one of all.
+	WeightScales []float32
+
+	// Each worth InScale times its row's weight scale.
+	Biases []int32
+
+	// Of activations: see above.
 	InScale, OutScale float32
 	InZero, OutZero   int
 }

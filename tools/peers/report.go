@@ -15,11 +15,15 @@ import (
 
 // report is what --json prints.
 type report struct {
-	Machine string    `json:"machine"`
+	// System, architecture and processor.
+	Machine string `json:"machine"`
+
 	Peers   []peer    `json:"peers"`
 	Tables  []*table  `json:"tables"`
 	Skipped []skipped `json:"skipped"`
-	Seconds float64   `json:"seconds"`
+
+	// How long all of it took.
+	Seconds float64 `json:"seconds"`
 }
 
 // table is a comparison of engines that took turns.
@@ -31,29 +35,55 @@ type table struct {
 
 // row is one engine. Times are those of one sample.
 type row struct {
-	Name          string   `json:"name"`
-	Ours          bool     `json:"ours"`
-	File          string   `json:"file"`
-	Input         string   `json:"input"` // floats or integers
-	Batch         int      `json:"batch"`
-	NsP50         float64  `json:"ns_p50"` // median of the rounds' means
-	NsMin         float64  `json:"ns_min"` // least of them
-	NsP99         float64  `json:"ns_p99"` // of single inferences, the reading of the clock included
-	Ratio         float64  `json:"ratio"`  // times as long as the fastest of ours with the same input; see relate
-	Accuracy      float64  `json:"accuracy,omitempty"`
-	FileBytes     int64    `json:"file_bytes"`
-	StartNs       int64    `json:"start_ns,omitempty"`
-	ResidentBytes int64    `json:"resident_bytes,omitempty"`
-	LibraryBytes  int64    `json:"library_bytes,omitempty"`
-	Libraries     []string `json:"libraries,omitempty"`
+	Name string `json:"name"`
+
+	// Whether it is an engine of this project.
+	Ours bool `json:"ours"`
+
+	// The model's, without its folder.
+	File string `json:"file"`
+
+	// "floats" or "integers".
+	Input string `json:"input"`
+
+	// Samples of a call.
+	Batch int `json:"batch"`
+
+	// Median of the rounds' means, the least of them, and the 99th percentile of single inferences, the
+	// reading of the clock included.
+	NsP50 float64 `json:"ns_p50"`
+	NsMin float64 `json:"ns_min"`
+	NsP99 float64 `json:"ns_p99"`
+
+	// How many times as long as the fastest of ours with the same input; see relate.
+	Ratio float64 `json:"ratio"`
+
+	// On the test part, in [0, 1].
+	Accuracy float64 `json:"accuracy,omitempty"`
+
+	FileBytes int64 `json:"file_bytes"`
+
+	// Of a process of its own: from opening library and file to the first answer, and by how much the
+	// resident memory grew.
+	StartNs       int64 `json:"start_ns,omitempty"`
+	ResidentBytes int64 `json:"resident_bytes,omitempty"`
+
+	// Of the libraries that were loaded on the way; of ours, the stripped edge application.
+	LibraryBytes int64    `json:"library_bytes,omitempty"`
+	Libraries    []string `json:"libraries,omitempty"`
 }
 
 // verdict says how the best of a peer compares with ours of the same input.
 type verdict struct {
-	Peer  string  `json:"peer"`
-	Ours  string  `json:"ours"`
-	Input string  `json:"input"`
-	Ratio float64 `json:"ratio"` // times as long as ours
+	// Names of the two rows.
+	Peer string `json:"peer"`
+	Ours string `json:"ours"`
+
+	// "floats" or "integers".
+	Input string `json:"input"`
+
+	// How many times as long as ours.
+	Ratio float64 `json:"ratio"`
 }
 
 func newRow(c contender, t timing) row {

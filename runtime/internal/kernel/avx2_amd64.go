@@ -3,9 +3,6 @@
 package kernel
 
 import (
-	"unsafe"
-
-	"github.com/sparse-implicit/sim/format/quant"
 	"golang.org/x/sys/cpu"
 )
 
@@ -57,40 +54,13 @@ func costAVX2(w *windows) float64 {
 	return cost
 }
 
-// frameAVX2 is what the assembly knows of a model and its memory.
-type frameAVX2 struct {
-	commands    *command
-	starts      *uint32
-	data        *byte
-	constants   *int32
-	initial     *byte
-	tables      *uint16
-	activations *uint8
-	next        *uint8
-	external    *int64
-	outputs     *int32
-	plane       int // bytes from a plane of activations to the next
-	nextPlane   int // the same for next
-	progress    *progress
-	wide        int // 1: activations of 14 bits
-}
-
 // executeAVX2 is interpret.
 func executeAVX2(w *windows, mem *Memory, p *progress) {
-	f := frameAVX2{
-		commands: unsafe.SliceData(w.commands), starts: unsafe.SliceData(w.starts), data: unsafe.SliceData(w.data),
-		constants: unsafe.SliceData(w.constants), initial: unsafe.SliceData(w.initial), tables: unsafe.SliceData(w.tables),
-		activations: unsafe.SliceData(mem.Activations8), next: unsafe.SliceData(mem.Next8),
-		external: unsafe.SliceData(mem.External), outputs: unsafe.SliceData(mem.Outputs),
-		plane: w.plane, nextPlane: w.next, progress: p,
-	}
-	if w.program.Width == quant.Width14 {
-		f.wide = 1
-	}
+	f := newWindowFrame(w, mem, p)
 	runAVX2(&f)
 }
 
 // runAVX2 is interpret, for a model packed by packAVX2.
 //
 //go:noescape
-func runAVX2(f *frameAVX2)
+func runAVX2(f *windowFrame)

@@ -159,21 +159,21 @@ again: \
 	JNE  again            \
 done:
 
-// func runAVX2(f *frameAVX2)
+// func runAVX2(f *windowFrame)
 // It is interpret, for 8 rows and windows of 32 bytes. Slices of what models do most have a way of their
 // own, see flagPlain.
 TEXT ·runAVX2(SB), NOSPLIT, $96-8
 	MOVQ f+0(FP), R8
-	MOVQ frameAVX2_progress(R8), DX
+	MOVQ windowFrame_progress(R8), DX
 	MOVL progress_command(DX), R9
 	MOVL progress_end(DX), R10
 	SHLQ $6, R9
 	SHLQ $6, R10
-	ADDQ frameAVX2_commands(R8), R9
-	ADDQ frameAVX2_commands(R8), R10
+	ADDQ windowFrame_commands(R8), R9
+	ADDQ windowFrame_commands(R8), R10
 	MOVL progress_budget(DX), R11
-	MOVQ frameAVX2_activations(R8), R12
-	MOVQ frameAVX2_plane(R8), R13
+	MOVQ windowFrame_activations(R8), R12
+	MOVQ windowFrame_plane(R8), R13
 	ADDQ R12, R13
 	XORL R15, R15
 	VPCMPEQD Y14, Y14, Y14
@@ -198,11 +198,11 @@ command:
 	SUBL CX, R11
 	MOVL command_start(R9), SI
 	SHLQ $2, SI
-	ADDQ frameAVX2_starts(R8), SI
+	ADDQ windowFrame_starts(R8), SI
 	MOVL command_data(R9), DI
-	ADDQ frameAVX2_data(R8), DI
+	ADDQ windowFrame_data(R8), DI
 	MOVL command_constants(R9), BX
-	ADDQ frameAVX2_constants(R8), BX
+	ADDQ windowFrame_constants(R8), BX
 	TESTL $const_flagPlain, R14
 	JEQ  general
 
@@ -253,7 +253,7 @@ general:
 	VMOVDQU CONST(const_constBias), Y0
 
 onePlane:
-	CMPQ frameAVX2_wide(R8), $0
+	CMPQ windowFrame_wide(R8), $0
 	JNE  onePlane14
 	TESTL CX, CX
 	JEQ  accumulated
@@ -297,7 +297,7 @@ clamp:
 store:
 	// q is in Y5: its planes go to AX and DX.
 	NARROW
-	CMPQ frameAVX2_wide(R8), $0
+	CMPQ windowFrame_wide(R8), $0
 	JNE  store14
 	VPACKUSWB X5, X5, X5
 	VMOVQ X5, AX
@@ -323,7 +323,7 @@ store14:
 
 sweep7:
 	MOVL command_next(R9), DI
-	ADDQ frameAVX2_next(R8), DI
+	ADDQ windowFrame_next(R8), DI
 	MOVL command_current(R9), CX
 	MOVQ AX, (DI)
 	XORQ (R12)(CX*1), AX
@@ -332,24 +332,24 @@ sweep7:
 
 sweep14:
 	MOVL command_next(R9), DI
-	ADDQ frameAVX2_next(R8), DI
+	ADDQ windowFrame_next(R8), DI
 	MOVL command_current(R9), CX
 	MOVQ AX, (DI)
 	XORQ (R12)(CX*1), AX
-	ADDQ frameAVX2_nextPlane(R8), DI
+	ADDQ windowFrame_nextPlane(R8), DI
 	MOVQ DX, (DI)
 	XORQ (R13)(CX*1), DX
 	ORQ  DX, AX
 	JEQ  advance
 
 moved:
-	MOVQ frameAVX2_progress(R8), DX
+	MOVQ windowFrame_progress(R8), DX
 	MOVL $1, progress_moved(DX)
 	JMP  advance
 
 output:
 	MOVL command_dest(R9), DI
-	ADDQ frameAVX2_outputs(R8), DI
+	ADDQ windowFrame_outputs(R8), DI
 	VMOVDQU Y5, (DI)
 	JMP  advance
 
@@ -362,7 +362,7 @@ negative:
 
 external:
 	MOVL command_dest(R9), DI
-	ADDQ frameAVX2_external(R8), DI
+	ADDQ windowFrame_external(R8), DI
 	VMOVDQU Y0, (DI)
 	VMOVDQU Y1, 32(DI)
 	JMP  advance
@@ -370,7 +370,7 @@ external:
 resume:
 	// A sweep: what comes from outside of the loop is there.
 	MOVL command_dest(R9), DX
-	ADDQ frameAVX2_external(R8), DX
+	ADDQ windowFrame_external(R8), DX
 	VMOVDQU (DX), Y0
 	TESTL $const_flagTwoPlanes, R14
 	JEQ  onePlane
@@ -401,7 +401,7 @@ twoPlanes:
 twoPlanesLoaded:
 	TESTL CX, CX
 	JEQ  accumulated
-	CMPQ frameAVX2_wide(R8), $0
+	CMPQ windowFrame_wide(R8), $0
 	JNE  twoPlanes14
 
 twoPlanes7:
@@ -465,8 +465,8 @@ join:
 	JMP  requantised
 
 table:
-	MOVQ frameAVX2_tables(R8), DX
-	CMPQ frameAVX2_wide(R8), $0
+	MOVQ windowFrame_tables(R8), DX
+	CMPQ windowFrame_wide(R8), $0
 	JNE  table14
 
 	// quant.LookUp7: two entries are loaded, the first one is kept.
@@ -511,12 +511,12 @@ table14:
 begin:
 	// beginLoop.
 	MOVL command_initial(R9), SI
-	ADDQ frameAVX2_initial(R8), SI
+	ADDQ windowFrame_initial(R8), SI
 	MOVL command_dest(R9), DX
 	LEAQ (R12)(DX*1), DI
 	MOVL command_count(R9), CX
 	COPY(beginLow, beginLowDone)
-	CMPQ frameAVX2_wide(R8), $0
+	CMPQ windowFrame_wide(R8), $0
 	JEQ  begun
 	MOVL command_count(R9), CX
 	ADDQ CX, SI
@@ -524,27 +524,27 @@ begin:
 	COPY(beginHigh, beginHighDone)
 
 begun:
-	MOVQ frameAVX2_progress(R8), DX
+	MOVQ windowFrame_progress(R8), DX
 	MOVL $0, progress_moved(DX)
 	MOVL $0, progress_sweep(DX)
 	JMP  advance
 
 end:
 	// endSweep.
-	MOVQ frameAVX2_next(R8), SI
+	MOVQ windowFrame_next(R8), SI
 	MOVL command_dest(R9), DX
 	LEAQ (R12)(DX*1), DI
 	MOVL command_count(R9), CX
 	COPY(endLow, endLowDone)
-	CMPQ frameAVX2_wide(R8), $0
+	CMPQ windowFrame_wide(R8), $0
 	JEQ  ended
 	MOVL command_count(R9), CX
-	ADDQ frameAVX2_nextPlane(R8), SI
+	ADDQ windowFrame_nextPlane(R8), SI
 	LEAQ (R13)(DX*1), DI
 	COPY(endHigh, endHighDone)
 
 ended:
-	MOVQ frameAVX2_progress(R8), DX
+	MOVQ windowFrame_progress(R8), DX
 	INCQ progress_sweeps(DX)
 	MOVL progress_sweep(DX), AX
 	INCL AX
@@ -557,12 +557,12 @@ ended:
 	JAE  advance
 	MOVL command_target(R9), R9
 	SHLQ $6, R9
-	ADDQ frameAVX2_commands(R8), R9
+	ADDQ windowFrame_commands(R8), R9
 	JMP  next
 
 done:
-	MOVQ frameAVX2_progress(R8), DX
-	SUBQ frameAVX2_commands(R8), R9
+	MOVQ windowFrame_progress(R8), DX
+	SUBQ windowFrame_commands(R8), R9
 	SHRQ $6, R9
 	MOVL R9, progress_command(DX)
 	MOVL R11, progress_budget(DX)

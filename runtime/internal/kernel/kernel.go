@@ -3,8 +3,8 @@
 //
 // It promises that every kernel gives the bits of the portable one, saturation counts and sweeps
 // included; that nothing allocates after packing; and that a packed model is never written again, so
-// that goroutines may share it. It must never know files, real numbers or what an output means: a
-// Program that reaches it has been checked by whoever made it.
+// that goroutines may share it. It must never know files or what an output means, and of real numbers the
+// inputs only: a Program that reaches it has been checked by whoever made it.
 package kernel
 
 import (
@@ -16,20 +16,27 @@ import (
 // Program is what a kernel runs, apart from the weights. Activations are numbered inputs first, then
 // states; rows are numbered states first, then outputs.
 type Program struct {
-	Width        quant.Width
-	SourceInputs int     // numbers that a caller hands over
-	Inputs       []Input // those of them that are read, Source ascending
-	States       int
-	Rows         []Row // States + outputs
-	Segments     []Segment
-	Tables       [][]uint16 // each of Width.TableLen() entries
+	Width quant.Width
+
+	// SourceInputs is how many numbers a caller hands over, Inputs those of them that are read, Source
+	// ascending.
+	SourceInputs int
+	Inputs       []Input
+
+	States   int
+	Rows     []Row // States + outputs
+	Segments []Segment
+	Tables   [][]uint16 // each of Width.TableLen() entries
 }
 
 // Input says which of the caller's numbers an input is, and how a real one becomes q in [0, Q].
 type Input struct {
+	// Source is its index in what the caller hands over.
 	Source int32
-	Scale  float32
-	Zero   int32
+
+	// A real input u becomes q = clamp(⌊u/Scale + ½⌋ + Zero, 0, Q): quant.InputFromReal.
+	Scale float32
+	Zero  int32
 }
 
 // Outputs returns the number of outputs.
@@ -58,16 +65,23 @@ type Segment struct {
 // Buffers is what an inference writes, beside the counts in Memory. Each engine uses those that its Sizes
 // give a length.
 type Buffers struct {
-	Activations8  []uint8 // inputs and states
-	Next8         []uint8 // a sweep's results
+	// Activations8 and Activations16 hold inputs and states, Next8 and Next16 a sweep's results: of 7 bits in
+	// bytes, of 14 in words or, by the window layout, in two planes of bytes.
+	Activations8  []uint8
+	Next8         []uint8
 	Activations16 []uint16
 	Next16        []uint16
-	External      []int64 // what a loop's rows get from outside the loop
-	Outputs       []int32 // of engines that compute states and outputs in one go
+
+	// External is what a loop's rows get from outside the loop.
+	External []int64
+
+	// Outputs is for engines that compute states and outputs in one go.
+	Outputs []int32
 }
 
 // Sizes is the length of each of Buffers.
 type Sizes struct {
+	// Elements, not bytes.
 	Activations8, Next8, Activations16, Next16, External, Outputs int
 }
 

@@ -6,14 +6,14 @@
 //	R19 data, R20 starts, R21 constants, R22 commands, R23 activations of 14 bits
 //	V14 32; V15 saturations; V24, V25 the low or only sums; V26, V27 the high ones
 
-	MOVD neonFrame_progress(R0), R10
-	MOVD neonFrame_commands(R0), R22
-	MOVD neonFrame_activations(R0), R4
-	MOVD neonFrame_plane(R0), R5
-	MOVD neonFrame_data(R0), R19
-	MOVD neonFrame_starts(R0), R20
-	MOVD neonFrame_constants(R0), R21
-	MOVD neonFrame_wide(R0), R23
+	MOVD windowFrame_progress(R0), R10
+	MOVD windowFrame_commands(R0), R22
+	MOVD windowFrame_activations(R0), R4
+	MOVD windowFrame_plane(R0), R5
+	MOVD windowFrame_data(R0), R19
+	MOVD windowFrame_starts(R0), R20
+	MOVD windowFrame_constants(R0), R21
+	MOVD windowFrame_wide(R0), R23
 	MOVWU progress_command(R10), R1
 	MOVWU progress_end(R10), R2
 	MOVW progress_budget(R10), R3
@@ -225,7 +225,7 @@ accumulated:
 	VLD1 (R8), [V28.S4, V29.S4] // bias
 	CMPW $const_opSweep, R12
 	BNE notSweep
-	MOVD neonFrame_external(R0), R15
+	MOVD windowFrame_external(R0), R15
 	ADD R14, R15, R15
 	VLD1 (R15), [V16.S4, V17.S4, V18.S4, V19.S4]
 	VADD V16.S4, V24.S4, V24.S4
@@ -242,7 +242,7 @@ notSweep:
 maybeExternal:
 	CMPW $const_opExternal, R12
 	BNE requantise
-	MOVD neonFrame_external(R0), R15
+	MOVD windowFrame_external(R0), R15
 	ADD R14, R15, R15
 	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R15)
 	B following
@@ -344,13 +344,13 @@ store:
 
 storeNext:
 	LDPW command_next(R1), (R14, R17)
-	MOVD neonFrame_next(R0), R24
+	MOVD windowFrame_next(R0), R24
 	MOVD R15, (R24)(R14)
 	MOVD (R4)(R17), R25
 	EOR R25, R15
 	ORR R15, R9
 	CBZ R23, following
-	MOVD neonFrame_nextPlane(R0), R25
+	MOVD windowFrame_nextPlane(R0), R25
 	ADD R25, R14
 	MOVD R16, (R24)(R14)
 	ADD R5, R17
@@ -364,7 +364,7 @@ output:
 	VUZP1 V3.S4, V2.S4, V1.S4
 
 storeOutputs:
-	MOVD neonFrame_outputs(R0), R15
+	MOVD windowFrame_outputs(R0), R15
 	ADD R14, R15
 	VST1 [V0.S4, V1.S4], (R15)
 	B following
@@ -417,7 +417,7 @@ multiply64:
 
 	// Tables: V0 and V1 become t, clamped and counted from the beginning of the domain, then the entry.
 table:
-	MOVD neonFrame_tables(R0), R15
+	MOVD windowFrame_tables(R0), R15
 	ADD $(32*const_constTable), R8, R16
 	VLD1 (R16), [V8.S4, V9.S4]
 	MOVD $-128, R16
@@ -491,7 +491,7 @@ interpolate:
 
 	// The beginning of a loop: beginLoop.
 begin:
-	MOVD neonFrame_initial(R0), R15
+	MOVD windowFrame_initial(R0), R15
 	MOVWU command_initial(R1), R14
 	ADD R14, R15
 	MOVWU command_dest(R1), R14
@@ -519,11 +519,11 @@ initialHigh:
 
 	// The end of a sweep: endSweep.
 end:
-	MOVD neonFrame_next(R0), R15
+	MOVD windowFrame_next(R0), R15
 	MOVWU command_dest(R1), R14
 	ADD R4, R14
 	MOVWU command_count(R1), R16
-	MOVD neonFrame_nextPlane(R0), R17
+	MOVD windowFrame_nextPlane(R0), R17
 	ADD R17, R15, R24
 	ADD R5, R14, R25
 	MOVD R16, R17

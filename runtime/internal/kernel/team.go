@@ -54,9 +54,8 @@ func Divide(e Engine) {
 }
 
 // NewTeam starts helpers goroutines for sessions of an engine, one session at a time. They sleep until an
-// inference; Close ends them. An engine that cannot be divided, or has nothing
-// worth it, has no team: nil. Any other must have been
-// divided.
+// inference; Close ends them. An engine that cannot be divided, or has nothing worth it, has no team: nil.
+// Any other must have been divided.
 func NewTeam(e Engine, helpers int) *Team {
 	job, ok := e.(divided)
 	if !ok || helpers < 1 {

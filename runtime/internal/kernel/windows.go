@@ -53,7 +53,7 @@ type command struct {
 	op        uint32
 	flags     uint32
 	steps     uint32
-	start     uint32 // of the first step, in windows.starts
+	start     uint32 // of the first step, in windows.starts; of a group's first visit, in windows.visits
 	data      uint32 // bytes from the beginning of windows.data
 	constants uint32 // bytes from the beginning of windows.constants
 
@@ -64,7 +64,7 @@ type command struct {
 
 	next    uint32 // sweep: bytes from the beginning of a plane of Memory.Next8
 	current uint32 // sweep: the position of the first state
-	count   uint32 // begin and end: how many positions the loop's states take, a multiple of layout.rows
+	count   uint32 // begin and end: how many positions the loop's states take, a multiple of layout.rows; of a group its visits
 	initial uint32 // begin: bytes from the beginning of windows.initial
 	limit   uint32 // end: K
 	target  uint32 // end: the command of the first slice to sweep
@@ -100,10 +100,10 @@ type windows struct {
 	program *Program
 
 	commands  []command
-	segmentAt []uint32 // of every segment, and of the outputs, the first command
-	starts    []uint32 // of every step, its window's position; not with groups
-	visits    []windowVisit
-	data      []byte // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
+	segmentAt []uint32      // of every segment, and of the outputs, the first command
+	starts    []uint32      // of every step, its window's position; not with groups
+	visits    []windowVisit // of groups
+	data      []byte        // of every step: rows·lanes indices within the window, as many weights, for two planes as many low weights
 	constants []int32
 	initial   []byte   // what the states of loops start from: of each loop one plane, or the low and the high one
 	tables    []uint16 // one after the other, and one entry more, since a kernel may read four bytes at an entry

@@ -73,12 +73,7 @@ func (b *windowPacker) groupSize(row int32) int {
 func (b *windowPacker) groupSteps(c *command, rows int) {
 	c.start, c.slices = uint32(len(b.visits)), uint32(roundTo(rows, b.layout.rows)/b.layout.rows)
 	for {
-		start := uint32(math.MaxUint32)
-		for _, l := range b.lanes[:rows] {
-			if l.first < l.end {
-				start = min(start, b.at[l.first])
-			}
-		}
+		start := b.leftmost(rows)
 		if start == math.MaxUint32 || b.isFull() {
 			c.count = uint32(len(b.visits)) - c.start
 			return

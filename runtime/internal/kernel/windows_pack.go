@@ -339,12 +339,7 @@ func (b *windowPacker) place(entries span) {
 func (b *windowPacker) steps(rows int, flags uint32) {
 	size, stride := lanes*b.layout.rows, b.stepBytes(flags)
 	for {
-		start := uint32(math.MaxUint32)
-		for _, l := range b.lanes[:rows] {
-			if l.first < l.end {
-				start = min(start, b.at[l.first])
-			}
-		}
+		start := b.leftmost(rows)
 		if start == math.MaxUint32 || b.isFull() {
 			return
 		}
@@ -361,6 +356,17 @@ func (b *windowPacker) steps(rows int, flags uint32) {
 			}
 		}
 	}
+}
+
+// leftmost returns the least position that is left in b.lanes[:rows], or math.MaxUint32.
+func (b *windowPacker) leftmost(rows int) uint32 {
+	start := uint32(math.MaxUint32)
+	for _, l := range b.lanes[:rows] {
+		if l.first < l.end {
+			start = min(start, b.at[l.first])
+		}
+	}
+	return start
 }
 
 // setEntry makes an entry the k-th of a step whose window lies at start.

@@ -99,8 +99,21 @@ func largest(values []float64) float64 {
 	return most
 }
 
-// largestError returns the largest |y − ỹ| of each output over random inputs; every fourth is a corner.
+// largestError returns the largest |y − ỹ| of each output over random inputs.
 func largestError(t *testing.T, m *model.Model, compiled []byte, samples int) []float64 {
+	t.Helper()
+	worst := make([]float64, m.Outputs())
+	eachSample(t, m, compiled, samples, rand.New(rand.NewPCG(1, 2)), func(y, got []float64) {
+		for k := range worst {
+			worst[k] = max(worst[k], math.Abs(got[k]-y[k]))
+		}
+	})
+	return worst
+}
+
+// eachSample runs the model and what was compiled of it over random inputs, every fourth a corner of the box, and
+// shows the outputs of both; the slices are visit's until it returns.
+func eachSample(t *testing.T, m *model.Model, compiled []byte, samples int, rng *rand.Rand, visit func(y, got []float64)) {
 	t.Helper()
 	loaded, err := simrt.Load(compiled)
 	if err != nil {
@@ -111,10 +124,8 @@ func largestError(t *testing.T, m *model.Model, compiled []byte, samples int) []
 	if err != nil {
 		t.Fatal(err)
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
 	src, dst := make([]float32, m.Inputs()), make([]float32, m.Outputs())
-	u, x, y := make([]float64, m.Inputs()), make([]float64, m.States()), make([]float64, m.Outputs())
-	worst := make([]float64, m.Outputs())
+	u, x, y, got := make([]float64, m.Inputs()), make([]float64, m.States()), make([]float64, m.Outputs()), make([]float64, m.Outputs())
 	for s := range samples {
 		for j := range src {
 			share := rng.Float32()
@@ -130,9 +141,9 @@ func largestError(t *testing.T, m *model.Model, compiled []byte, samples int) []
 		if err := solver.Solve(u, x, y); err != nil {
 			t.Fatal(err)
 		}
-		for k := range worst {
-			worst[k] = max(worst[k], math.Abs(float64(dst[k])-y[k]))
+		for k := range dst {
+			got[k] = float64(dst[k])
 		}
+		visit(y, got)
 	}
-	return worst
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/sparse-implicit/sim/compiler"
 	"github.com/sparse-implicit/sim/format/model"
 	"github.com/sparse-implicit/sim/format/verify"
-	simrt "github.com/sparse-implicit/sim/runtime"
 	"github.com/sparse-implicit/sim/tools/internal/shared"
 )
 
@@ -57,47 +56,20 @@ func TestWeightsOfControllersLoseLittle(t *testing.T) {
 // fourth sample is a corner.
 func lost(t *testing.T, m *model.Model, compiled []byte, samples int) (share, equal float64) {
 	t.Helper()
-	loaded, err := simrt.Load(compiled)
-	if err != nil {
-		t.Fatal(err)
-	}
-	session := loaded.NewSession()
-	solver, err := model.NewSolver(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(5, 6))
 	q, same := m.Outputs(), 0
-	src, dst := make([]float32, m.Inputs()), make([]float32, q)
-	u, x, y, got := make([]float64, m.Inputs()), make([]float64, m.States()), make([]float64, q), make([]float64, q)
 	worst, least, most := make([]float64, q), make([]float64, q), make([]float64, q)
 	for k := range q {
 		least[k], most[k] = math.Inf(1), math.Inf(-1)
 	}
-	for s := range samples {
-		for j := range src {
-			at := rng.Float32()
-			if s%4 == 0 {
-				at = float32(rng.IntN(2))
-			}
-			src[j] = min(max(m.InputLo[j]+(m.InputHi[j]-m.InputLo[j])*at, m.InputLo[j]), m.InputHi[j])
-			u[j] = float64(src[j])
-		}
-		if err := session.Infer(dst, src); err != nil {
-			t.Fatal(err)
-		}
-		if err := solver.Solve(u, x, y); err != nil {
-			t.Fatal(err)
-		}
+	eachSample(t, m, compiled, samples, rand.New(rand.NewPCG(5, 6)), func(y, got []float64) {
 		for k := range q {
-			got[k] = float64(dst[k])
 			worst[k] = max(worst[k], math.Abs(got[k]-y[k]))
 			least[k], most[k] = min(least[k], y[k]), max(most[k], y[k])
 		}
 		if m.Decide(y) == m.Decide(got) {
 			same++
 		}
-	}
+	})
 	for k := range q {
 		share = max(share, worst[k]/(most[k]-least[k]))
 	}
